@@ -1,0 +1,58 @@
+"""Query strategies and classifiers for small-text: large pools, rare classes, noisy labels.
+
+Every public name is loaded at its first use, so that ``import small_text_ext`` loads neither torch
+nor transformers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from small_text_ext.classifiers.mlp import (
+        MLPClassification,
+        MLPClassificationFactory,
+        MLPModelArguments,
+    )
+    from small_text_ext.pool.embeddings import PoolEmbeddings
+    from small_text_ext.pool.indexes import ExactIndex, HNSWIndex
+    from small_text_ext.query_strategies.anchoral import AnchorAL
+    from small_text_ext.query_strategies.seals import SEALS
+    from small_text_ext.query_strategies.subpool import RandomSubset
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "AnchorAL": "query_strategies.anchoral",
+    "ExactIndex": "pool.indexes",
+    "HNSWIndex": "pool.indexes",
+    "MLPClassification": "classifiers.mlp",
+    "MLPClassificationFactory": "classifiers.mlp",
+    "MLPModelArguments": "classifiers.mlp",
+    "PoolEmbeddings": "pool.embeddings",
+    "RandomSubset": "query_strategies.subpool",
+    "SEALS": "query_strategies.seals",
+}
+
+__all__ = [
+    "SEALS",
+    "AnchorAL",
+    "ExactIndex",
+    "HNSWIndex",
+    "MLPClassification",
+    "MLPClassificationFactory",
+    "MLPModelArguments",
+    "PoolEmbeddings",
+    "RandomSubset",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

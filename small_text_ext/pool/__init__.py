@@ -1,0 +1,1 @@
+"""What is known of every text before a single label."""
