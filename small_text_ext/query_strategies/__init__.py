@@ -1,0 +1,1 @@
+"""Query strategies: one method, one module."""
