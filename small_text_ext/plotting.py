@@ -34,7 +34,22 @@ _STEPS = {
 
 
 class MethodStyle(NamedTuple):
-    """How the curve of one method is drawn: colour, marker and line tell it from the others."""
+    """How the curve of one method is drawn: colour, marker and line tell it from the others.
+
+    Parameters
+    ----------
+    color : str
+        A matplotlib colour.
+    marker : str
+        A matplotlib marker, such as ``"o"``.
+    linestyle : str
+        A matplotlib line style, such as ``"-"``.
+
+    Examples
+    --------
+    >>> MethodStyle("#D55E00", "o", "-").color
+    '#D55E00'
+    """
 
     color: str
     marker: str

@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -217,6 +217,19 @@ class LiveIndex(VectorIndex, ABC):
         changed = np.unique(rows[self._entries.live[rows] != live])
         self._entries.live[changed] = live
         return changed
+
+    @overload
+    def search(self, vectors: Vectors, k: int = 10) -> Ids: ...
+
+    @overload
+    def search(
+        self, vectors: Vectors, k: int, return_distance: Literal[True]
+    ) -> tuple[Ids, Distances]: ...
+
+    @overload
+    def search(
+        self, vectors: Vectors, k: int = 10, *, return_distance: Literal[True]
+    ) -> tuple[Ids, Distances]: ...
 
     def search(
         self, vectors: Vectors, k: int = 10, return_distance: bool = False

@@ -1,0 +1,1 @@
+"""small-text classifiers and their factories."""

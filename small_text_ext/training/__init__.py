@@ -1,0 +1,1 @@
+"""What happens inside one fit: the two seams, and the trainers that have them."""

@@ -1,0 +1,182 @@
+"""The two seams every fit has: which items are trained, and who is told what was trained.
+
+A trainer draws candidate batches, asks its `BatchSelector` which of the candidates are worth a
+gradient step, trains those, and hands what it saw to its `Recorder`. Selection by reducible loss
+is a selector and dataset cartography is a recorder; both work with every trainer of this package,
+and neither owns a training loop.
+
+Everything handed over a seam is a detached tensor: ids on the CPU, the rest on the model's device,
+so that a recorder decides itself when to pay for a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from small_text_ext._random import derived_generator
+
+if TYPE_CHECKING:
+    import torch
+
+Observe = Literal["training", "epoch_end"]
+
+
+@dataclass(frozen=True, eq=False)
+class FitPlan:
+    """What is known of a fit before its first step.
+
+    Parameters
+    ----------
+    ids : torch.Tensor of int64, shape (n,)
+        The items that will be trained: positions in the training set as the user passed it. Items
+        that were split off for validation are not among them.
+    num_classes : int
+        The number of columns of the logits.
+    num_epochs : int
+        The number of passes over the candidates; early stopping may end the fit before.
+    batch_size : int
+        How many items a step trains.
+    multi_label : bool
+        Whether labels are a matrix of zeros and ones instead of class ids.
+    seed : int
+        What a selector that draws derives its generator from.
+    """
+
+    ids: torch.Tensor
+    num_classes: int
+    num_epochs: int
+    batch_size: int
+    multi_label: bool
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateBatch:
+    """The items of which some are trained in the coming step.
+
+    Parameters
+    ----------
+    ids : torch.Tensor of int64, shape (b,)
+        Positions in the training set, on the CPU.
+    labels : torch.Tensor, shape (b,) of int64, or (b, num_classes) of float32 if multi-label
+        The labels.
+    inputs : Any
+        What the model is called with, for a selector that asks a model of its own.
+    score : callable
+        ``score(training=False)`` is one forward pass of the current model over the candidates,
+        logits of shape (b, num_classes) without a gradient; with ``training=True`` dropout is on,
+        and every call is another stochastic pass. A selector that never calls it costs nothing.
+    num_selected : int
+        How many items the step should train. In the last, smaller batch of an epoch it shrinks in
+        proportion.
+    epoch : int
+        The current epoch, from 0.
+    """
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    inputs: Any
+    score: Callable[..., torch.Tensor]
+    num_selected: int
+    epoch: int
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The choice of a selector.
+
+    Parameters
+    ----------
+    positions : torch.Tensor of int64, shape (k,)
+        Positions in the candidate batch; one that occurs twice is trained twice.
+    weights : torch.Tensor of float32, shape (k,), or None
+        What each item's loss is multiplied with, as importance sampling needs; None is 1 for all.
+    """
+
+    positions: torch.Tensor
+    weights: torch.Tensor | None = None
+
+
+@runtime_checkable
+class BatchSelector(Protocol):
+    """Chooses which items of a candidate batch are trained."""
+
+    def begin(self, plan: FitPlan) -> int:
+        """Start a fit, forget the last one, and return the size of a candidate batch.
+
+        A selector that finds the set too small to choose from returns ``plan.batch_size``: a
+        candidate batch of that size leaves nothing to choose, and `select` is not called.
+        """
+        ...
+
+    def select(self, batch: CandidateBatch) -> Selection:
+        """Choose about ``batch.num_selected`` of the candidates, and at least one."""
+        ...
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """Is told the logits of the items of a fit, epoch by epoch.
+
+    Attributes
+    ----------
+    observe : {"training", "epoch_end"}
+        "training": the logits of the training passes themselves, which cost nothing more, were
+        computed with dropout on, and are those of weights that change within the epoch.
+        "epoch_end": one more pass over all of ``plan.ids`` after each epoch, dropout off.
+    """
+
+    @property
+    def observe(self) -> Observe:
+        """When to be told."""
+        ...
+
+    def begin(self, plan: FitPlan) -> None:
+        """Start a fit, and forget the last one."""
+        ...
+
+    def record(
+        self, ids: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, epoch: int
+    ) -> None:
+        """Take the logits (b, num_classes) and labels of the items ``ids`` (b,) in one epoch."""
+        ...
+
+
+class UniformSelector:
+    """Trains a random part of each candidate batch: what every other selection is compared with.
+
+    An epoch is one pass over the candidates, so at a candidate batch of ten times the trained
+    batch an epoch trains a tenth of the items, as the selections it is compared with do.
+
+    Parameters
+    ----------
+    candidate_batch_size : int
+        How many items the choice is made from. At or below the trainer's batch size all of them
+        are trained.
+
+    Raises
+    ------
+    ValueError
+        If ``candidate_batch_size`` is below 1.
+    """
+
+    def __init__(self, candidate_batch_size: int) -> None:
+        if candidate_batch_size < 1:
+            raise ValueError(
+                f"candidate_batch_size is {candidate_batch_size}: pass an integer of at least 1."
+            )
+        self.candidate_batch_size = candidate_batch_size
+
+    def begin(self, plan: FitPlan) -> int:
+        """Seed the draws from the plan; see `BatchSelector.begin`."""
+        self._rng = derived_generator(plan.seed, 1)
+        return max(plan.batch_size, self.candidate_batch_size)
+
+    def select(self, batch: CandidateBatch) -> Selection:
+        """Draw ``batch.num_selected`` candidates without replacement."""
+        import torch
+
+        drawn = self._rng.choice(len(batch.ids), size=batch.num_selected, replace=False)
+        return Selection(torch.from_numpy(drawn))

@@ -1,0 +1,1 @@
+"""Tests of small-text-ext; the folders mirror those of the package and of the benchmarks."""
