@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +26,8 @@ from small_text_ext._files import write_json
 from small_text_ext.pool.vectors import unit_rows
 
 app = typer.Typer(help="Measure speed: ours and the peer's in one run.", no_args_is_help=True)
-console = Console()
+# In a file or a pipe there is no width to keep to.
+console = Console(width=None if sys.stdout.isatty() else 140)
 
 # The host's defaults, given to both sides.
 NUM_ANCHORS, NUM_NEIGHBORS, SUBPOOL_SIZE, NUM_QUERIED = 10, 50, 500, 25

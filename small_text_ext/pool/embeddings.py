@@ -183,7 +183,8 @@ class PoolEmbeddings:
         Parameters
         ----------
         array : array_like, shape (n, d)
-            One row for each text of the root dataset, in its order.
+            One row for each text of the root dataset, in its order. Unit float32 rows are not
+            copied: leave them as they are from then on.
         texts : sequence of str or None, default=None
             The texts. With them, a strategy can tell which level of a nested dataset the rows
             belong to by content, not by length alone.

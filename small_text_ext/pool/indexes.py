@@ -29,13 +29,15 @@ Distances = NDArray[np.float32]
 
 # The grain of the progress bar of a build.
 _ROWS_AN_INSERT = 4096
+_ROWS_A_CHOICE = 4096
 
 
 def _unit_blocks(vectors: Vectors) -> list[NDArray[Any]]:
-    """Return unit rows as blocks: the chunks of embeddings as they are, anything else checked."""
+    """Return unit rows as blocks: the chunks of embeddings as they are, of an array a copy."""
     if isinstance(vectors, PoolEmbeddings):
         return list(vectors.chunks)
-    return [unit_rows(vectors)]
+    rows = unit_rows(vectors)
+    return [rows.copy() if np.may_share_memory(rows, np.asarray(vectors)) else rows]
 
 
 class _LiveIds:
@@ -141,7 +143,7 @@ class LiveIndex(VectorIndex, ABC):
         Parameters
         ----------
         vectors : PoolEmbeddings or array_like, shape (n, d)
-            Rows; an array's are scaled to length one, embeddings are unit rows already.
+            Rows; an array's are scaled to length one and copied, embeddings are taken as they are.
         ids : array_like of int, shape (n,), or None, default=None
             Distinct ids; by default the row numbers.
 
@@ -366,9 +368,9 @@ class ExactIndex(LiveIndex):
 
     Parameters
     ----------
-    block_rows : int, default=16384
-        Rows of one product: bounds the memory of a search to ``queries * block_rows``
-        similarities. Changes nothing but the choice among equally near neighbours.
+    block_size : int, default=4194304
+        Similarities of one product: bounds the memory of a search (16 MiB by default). Changes
+        nothing but the choice among equally near neighbours.
     device : str or None, default=None
         None computes with numpy. A torch device ("cuda", "cpu") keeps the vectors there, in their
         storage type, and computes with torch.
@@ -387,11 +389,11 @@ class ExactIndex(LiveIndex):
     [[10, 11]]
     """
 
-    def __init__(self, *, block_rows: int = 16_384, device: str | None = None) -> None:
+    def __init__(self, *, block_size: int = 4_194_304, device: str | None = None) -> None:
         super().__init__()
-        if block_rows < 1:
-            raise ValueError(f"block_rows is {block_rows}: pass at least 1.")
-        self.block_rows = block_rows
+        if block_size < 1:
+            raise ValueError(f"block_size is {block_size}: pass at least 1.")
+        self.block_size = block_size
         self.device = device
         self._blocks: list[NDArray[Any]] = []
         self._on_device: list[Any] | None = None
@@ -408,15 +410,15 @@ class ExactIndex(LiveIndex):
         self._blocks, self._on_device = [*self._blocks, *blocks], None
 
     def _nearest(self, queries: NDArray[np.float32], k: int) -> tuple[Rows, Distances]:
-        """Keep the best k of what was seen, block by block."""
+        """Keep the best k of what was seen, part by part."""
         best = np.full((len(queries), k), -np.inf, dtype=np.float32)
         rows = np.full((len(queries), k), np.iinfo(np.int64).max)
         for start, similarities in self._similarities(queries):
-            live = self._entries.live[start : start + similarities.shape[1]]
-            # Only a column that beats the worst of somebody's best so far can change a result.
-            wanted = np.flatnonzero((similarities > best[:, -1:]).any(axis=0) & live)
+            live = self._entries.live[start : start + len(similarities)]
+            # Only a row that beats the worst of somebody's best so far can change a result.
+            wanted = np.flatnonzero((similarities > best[:, -1]).any(axis=1) & live)
             if wanted.size:
-                both = np.concatenate([best, similarities[:, wanted]], axis=1)
+                both = np.concatenate([best, similarities[wanted].T], axis=1)
                 names = np.broadcast_to(wanted + start, (len(queries), wanted.size))
                 best, rows = _largest(both, np.concatenate([rows, names], axis=1), k)
         return rows, 1 - best
@@ -424,16 +426,21 @@ class ExactIndex(LiveIndex):
     def _similarities(
         self, queries: NDArray[np.float32]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield the first row of each block, and its similarities of shape (rows, queries)."""
         product = self._torch_product(queries) if self.device else None
+        num_rows = max(self.block_size // len(queries), 1)
         start = 0
         for position, chunk in enumerate(self._blocks):
-            for low in range(0, len(chunk), self.block_rows):
-                part = slice(low, low + self.block_rows)
+            for low in range(0, len(chunk), num_rows):
+                part = slice(low, low + num_rows)
                 if product is None:
-                    block = queries @ chunk[part].astype(np.float32, copy=False).T
+                    block = chunk[part].astype(np.float32, copy=False) @ queries.T
                 else:
                     block = product(position, part)
-                yield start + low, block
+                # Large products are fast; small parts, the first of which sets the mark that
+                # the others must beat, are fast to choose from.
+                for step in range(0, len(block), _ROWS_A_CHOICE):
+                    yield start + low + step, block[step : step + _ROWS_A_CHOICE]
             start += len(chunk)
 
     def _torch_product(
@@ -446,17 +453,17 @@ class ExactIndex(LiveIndex):
             self._on_device = [
                 torch.from_numpy(np.array(chunk)).to(self.device) for chunk in self._blocks
             ]
-        blocks, moved = self._on_device, torch.from_numpy(queries).to(self.device)
+        blocks, moved = self._on_device, torch.from_numpy(queries).to(self.device).T
 
         def product(position: int, part: slice) -> NDArray[np.float32]:
-            return np.asarray((moved @ blocks[position][part].float().T).cpu().numpy())
+            return np.asarray((blocks[position][part].float() @ moved).cpu().numpy())
 
         return product
 
     def _write(self, folder: Path) -> dict[str, Any]:
         rows = np.concatenate(self._blocks)
         write_whole(folder / "vectors.npy", lambda file: np.save(file, rows))
-        return {"parameters": {"block_rows": self.block_rows}}
+        return {"parameters": {"block_size": self.block_size}}
 
     def _read(self, folder: Path, details: dict[str, Any]) -> None:
         self._blocks = [np.load(folder / "vectors.npy", mmap_mode="r")]
@@ -465,7 +472,7 @@ class ExactIndex(LiveIndex):
         return {**self.__dict__, "_on_device": None}
 
     def __str__(self) -> str:
-        return f"ExactIndex(block_rows={self.block_rows}, device={self.device!r})"
+        return f"ExactIndex(block_size={self.block_size}, device={self.device!r})"
 
 
 class HNSWIndex(LiveIndex):

@@ -55,6 +55,21 @@ class NeighborQueryStrategy(SubpoolQueryStrategy):
         self.num_neighbors = int(num_neighbors)
         self._search = PoolSearch(embeddings, index)
 
+    def check(self, context: QueryContext) -> None:
+        """Check that the embeddings belong to the dataset.
+
+        Parameters
+        ----------
+        context : QueryContext
+            The query.
+
+        Raises
+        ------
+        ValueError
+            If they do not.
+        """
+        self.rows(context)
+
     def rows(self, context: QueryContext) -> NDArray[np.int64]:
         """Return the row of the embeddings for every position of the queried dataset.
 

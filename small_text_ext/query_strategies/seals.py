@@ -23,6 +23,9 @@ from small_text_ext.query_strategies.subpool import (
 
 # States of so many queries are kept: enough for a few learners that share the strategy.
 _STATES = 16
+# Number of labels, hash of their rows in order, hash of the rows of the queried dataset: a view of
+# other items (a learner on a part of the pool, a wrapper's subset) has neighbours of its own.
+_State = tuple[int, str, str]
 
 
 class SEALS(NeighborQueryStrategy):
@@ -53,9 +56,10 @@ class SEALS(NeighborQueryStrategy):
     Notes
     -----
     Differences from the code published with AnchorAL: none in the algorithm (``max_subpool_size``
-    is ours, off by default). What was found is kept per labelled set, so that learners may share
-    the strategy, and a label that is taken back drops what followed it; with a state lost, all
-    labelled texts are searched anew, as in a first query. small-text's own ``SEALS`` never removes
+    is ours, off by default). What was found is kept by labelled texts and queried dataset, so that
+    learners may share the strategy, and a label that is taken back drops what followed it; with no
+    state to go on from (under small-text's wrappers, which show another subset every time), all
+    labelled texts are searched, as in a first query. small-text's own ``SEALS`` never removes
     labelled texts, confuses positions after the first query, and stops with numpy 2.4.
 
     References
@@ -86,8 +90,7 @@ class SEALS(NeighborQueryStrategy):
             check_at_least_one(max_subpool_size=max_subpool_size)
         self.max_subpool_size = max_subpool_size
         self.seed = seed_to_show(seed, self._seed)
-        # Found rows by (number of labels, hash of their rows in order), oldest first.
-        self._found: dict[tuple[int, str], NDArray[np.int64]] = {}
+        self._found: dict[_State, NDArray[np.int64]] = {}  # oldest first
 
     def choose(self, context: QueryContext, record: QueryRecord) -> Indices:
         """Search the neighbours of what was labelled since, and join them to those found before.
@@ -106,16 +109,14 @@ class SEALS(NeighborQueryStrategy):
         """
         rows = self.rows(context)
         labeled = rows[context.labeled]
-        start, known = self._known(labeled)
+        start, known = self._known(rows, labeled)
         record.anchors = context.labeled[start:]
         with record.timed("search"):
-            # All that is not labelled, not just what a wrapper shows now: found once, used for
-            # every later view.
-            live = ~self.mask(labeled)
+            live = self.mask(rows[context.unlabeled])
             queries = self.embeddings[labeled[start:]]
             found, _ = self._search.nearest(queries, self.num_neighbors, live)
         union = np.union1d(known, found)
-        self._remember(labeled, union)
+        self._remember(rows, labeled, union)
         subpool = positions_of(union, context.unlabeled, rows)
         record.num_retrieved = len(subpool)
         if not len(labeled):
@@ -124,16 +125,25 @@ class SEALS(NeighborQueryStrategy):
             return subpool
         return self.generator(context).choice(subpool, self.max_subpool_size, replace=False)
 
-    def _known(self, labeled: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
+    def _known(
+        self, rows: NDArray[np.int64], labeled: NDArray[np.int64]
+    ) -> tuple[int, NDArray[np.int64]]:
         """Return how many of the labels were searched already, and what was found for them."""
-        fitting = [key for key in self._found if key == _key(labeled[: key[0]])]
+        universe = _digest(rows)
+        fitting = [
+            state
+            for state in self._found
+            if state == (state[0], _digest(labeled[: state[0]]), universe)
+        ]
         if not fitting:
             return 0, np.empty(0, dtype=np.int64)
         longest = max(fitting)
         return longest[0], self._found[longest]
 
-    def _remember(self, labeled: NDArray[np.int64], found: NDArray[np.int64]) -> None:
-        self._found[_key(labeled)] = found
+    def _remember(
+        self, rows: NDArray[np.int64], labeled: NDArray[np.int64], found: NDArray[np.int64]
+    ) -> None:
+        self._found[len(labeled), _digest(labeled), _digest(rows)] = found
         while len(self._found) > _STATES:
             del self._found[next(iter(self._found))]
 
@@ -145,5 +155,5 @@ class SEALS(NeighborQueryStrategy):
         )
 
 
-def _key(labeled: NDArray[np.int64]) -> tuple[int, str]:
-    return len(labeled), hashlib.sha256(labeled.tobytes()).hexdigest()
+def _digest(rows: NDArray[np.int64]) -> str:
+    return hashlib.sha256(rows.tobytes()).hexdigest()

@@ -168,6 +168,17 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
             Distinct members of ``context.unlabeled``, best first where there is an order.
         """
 
+    def check(self, context: QueryContext) -> None:
+        """Check what :meth:`choose` relies on, where the pool is too small for it to be asked.
+
+        So a mistake shows at the first query, not when the pool outgrows ``subpool_size``.
+
+        Parameters
+        ----------
+        context : QueryContext
+            The query.
+        """
+
     def query(
         self,
         clf: Any,  # noqa: ANN401
@@ -235,6 +246,7 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
         """
         if len(context.unlabeled) <= self.subpool_size:
             record.filtered = False
+            self.check(context)
             return context.unlabeled
         with record.timed("choose"):
             chosen = self.choose(context, record)
@@ -242,7 +254,8 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
         if missing <= 0:
             return chosen
         record.num_topped_up = missing
-        rest = np.setdiff1d(context.unlabeled, chosen)
+        # In the given order, so that a view of the dataset draws the same texts as the dataset.
+        rest = context.unlabeled[~np.isin(context.unlabeled, chosen)]
         extra = self.generator(context, 1).choice(rest, missing, replace=False)
         return np.concatenate([chosen, extra])
 

@@ -30,7 +30,7 @@ def test_both_sides_are_timed_in_one_run(tmp_path: Path) -> None:
     assert set(written["seconds"]) == set(CONTESTANTS)
     assert all(len(runs) == 2 and len(runs[0]) == 3 for runs in written["seconds"].values())
     assert all(value > 0 for row in written["ratios"] for value in row["total"])
-    assert "AnchorSubsampling" in result.output
+    assert "AnchorSubsampling, HNSW (its default)" in result.output
 
 
 def test_ratios_are_the_peers_seconds_over_ours() -> None:

@@ -16,8 +16,8 @@ from small_text_ext.pool.vectors import unit_rows
 Vectors = NDArray[np.float32]
 BUILDERS: dict[str, Callable[[], LiveIndex]] = {
     "exact": ExactIndex,
-    "exact-small-blocks": lambda: ExactIndex(block_rows=7),
-    "exact-torch": lambda: ExactIndex(device="cpu", block_rows=50),
+    "exact-small-blocks": lambda: ExactIndex(block_size=70),
+    "exact-torch": lambda: ExactIndex(device="cpu", block_size=500),
     "hnsw": HNSWIndex,
 }
 
@@ -247,5 +247,5 @@ def test_hnsw_refuses_parameters_out_of_range(arguments: dict[str, int]) -> None
 
 
 def test_exact_refuses_empty_blocks() -> None:
-    with pytest.raises(ValueError, match="block_rows is 0"):
-        ExactIndex(block_rows=0)
+    with pytest.raises(ValueError, match="block_size is 0"):
+        ExactIndex(block_size=0)
