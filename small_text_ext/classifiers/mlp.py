@@ -49,6 +49,11 @@ class MLPModelArguments:
     ------
     ValueError
         If ``hidden_size`` is below 1 or ``dropout`` not in [0, 1).
+
+    Examples
+    --------
+    >>> MLPModelArguments(hidden_size=64)
+    MLPModelArguments(hidden_size=64, dropout=0.0)
     """
 
     hidden_size: int | None = None

@@ -205,10 +205,21 @@ class AnchorAL(NeighborQueryStrategy):
 
     Examples
     --------
-    >>> from small_text import LeastConfidence
-    >>> strategy = AnchorAL(LeastConfidence(), np.eye(8), num_anchors=2, num_neighbors=3, seed=0)
-    >>> str(strategy)  # doctest: +ELLIPSIS
-    'AnchorAL(base_query_strategy=LeastConfidence(), num_anchors=2, num_neighbors=3, ...'
+    A class of one per cent is 17 per cent of what the classifier is shown:
+
+    >>> from small_text import LeastConfidence, SklearnDataset
+    >>> from small_text_ext import MLPClassification, MLPModelArguments
+    >>> rng = np.random.default_rng(0)
+    >>> y = (np.arange(3000) % 100 == 0).astype(int)
+    >>> vectors = rng.normal(size=(3000, 16)) + 2 * y[:, None]
+    >>> dataset = SklearnDataset(vectors, y, target_labels=np.arange(2))
+    >>> labeled, unlabeled = np.arange(0, 1000, 25), np.arange(1001, 3000)
+    >>> clf = MLPClassification(MLPModelArguments(), 2, seed=0).fit(dataset[labeled].clone())
+    >>> strategy = AnchorAL(LeastConfidence(), vectors, num_neighbors=10, subpool_size=500, seed=0)
+    >>> picks = strategy.query(clf, dataset, unlabeled, labeled, y[labeled], n=5)
+    >>> subpool = strategy.last_query.subpool
+    >>> len(subpool), round(float(y[subpool].mean()), 2)
+    (115, 0.17)
     """
 
     def __init__(

@@ -71,7 +71,7 @@ class SEALS(NeighborQueryStrategy):
     --------
     >>> from small_text import LeastConfidence
     >>> str(SEALS(LeastConfidence(), np.eye(8), seed=0))  # doctest: +ELLIPSIS
-    'SEALS(base_query_strategy=LeastConfidence(), num_neighbors=50, subpool_size=10000, ...'
+    "SEALS(base_query_strategy=LeastConfidence(), num_neighbors=50, subpool_size=10000, ..."
     """
 
     def __init__(

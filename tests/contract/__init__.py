@@ -1,0 +1,1 @@
+"""The host's contract, run on every public strategy, index and classifier."""

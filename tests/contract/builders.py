@@ -1,0 +1,194 @@
+"""How to make one of each public class: the one place to touch when a class is added.
+
+A class name maps to configurations by name. The checks know nothing of the classes; a public
+class without an entry here fails the harness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from small_text import (
+    BreakingTies,
+    EmbeddingKMeans,
+    LeastConfidence,
+    PredictionEntropy,
+    QueryStrategy,
+    RandomSampling,
+    SklearnDataset,
+)
+
+from small_text_ext import (
+    SEALS,
+    AnchorAL,
+    ExactIndex,
+    HNSWIndex,
+    MLPClassification,
+    MLPClassificationFactory,
+    MLPModelArguments,
+    RandomSubset,
+)
+from small_text_ext._random import Seed
+from tests.contract.cases import ClassifierCase, FactoryCase, IndexCase, StrategyCase
+from tests.contract.scenarios import NUM_CLASSES, RARE_CLASS, Context, clustered_vectors
+
+# Filters a pool of 600: with the published size the whole pool would be the subpool.
+SMALL: dict[str, Any] = {"num_anchors": 3, "num_neighbors": 8, "subpool_size": 60}
+
+
+def anchoral(
+    base: Callable[[], QueryStrategy] = LeastConfidence,
+    **options: Any,  # noqa: ANN401
+) -> Callable[[Context], QueryStrategy]:
+    """Return a builder of AnchorAL with some options other than ``SMALL``'s."""
+
+    def build(context: Context) -> QueryStrategy:
+        return AnchorAL(base(), context.embeddings, **{**SMALL, **options}, seed=context.seed)
+
+    return build
+
+
+def seals(
+    base: Callable[[], QueryStrategy] = LeastConfidence,
+    **options: Any,  # noqa: ANN401
+) -> Callable[[Context], QueryStrategy]:
+    """Return a builder of SEALS on a small subpool."""
+    small = {"num_neighbors": 4, "subpool_size": 60, **options}
+    return lambda context: SEALS(base(), context.embeddings, **small, seed=context.seed)
+
+
+def random_subset(
+    base: Callable[[], QueryStrategy] = LeastConfidence,
+) -> Callable[[Context], QueryStrategy]:
+    """Return a builder of a random subset of 60."""
+    return lambda context: RandomSubset(base(), 60, seed=context.seed)
+
+
+def matched_subset(context: Context) -> QueryStrategy:
+    """Return a random subset as large as AnchorAL's subpool."""
+    return RandomSubset(LeastConfidence(), anchoral()(context), seed=context.seed)
+
+
+STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
+    "AnchorAL": {
+        "published": StrategyCase(
+            lambda context: AnchorAL(LeastConfidence(), context.embeddings, seed=context.seed),
+            random=False,  # the pool is no larger than the subpool: nothing is filtered
+            slow=True,
+        ),
+        "small": StrategyCase(anchoral()),
+        "random-base": StrategyCase(
+            anchoral(RandomSampling), needs_classifier=False, multi_label=True
+        ),
+        "multi-label": StrategyCase(
+            anchoral(
+                RandomSampling,
+                num_neighbors=20,
+                minority_classes=[RARE_CLASS],
+                minority_anchor_selector="all",
+            ),
+            needs_classifier=False,
+            multi_label=True,
+        ),
+        "entropy-anchors": StrategyCase(
+            anchoral(PredictionEntropy, anchor_selector="entropy"), random=False
+        ),
+        "random-anchors": StrategyCase(anchoral(anchor_selector="random"), slow=True),
+        "all-anchors": StrategyCase(anchoral(anchor_selector="all"), random=False, slow=True),
+        "minority-selector": StrategyCase(
+            anchoral(
+                BreakingTies,
+                anchor_selector="random",
+                minority_classes=[RARE_CLASS],
+                minority_anchor_selector="all",
+            ),
+        ),
+        "sampled": StrategyCase(anchoral(sample_subpool=True, subpool_size=20)),
+        "few-neighbors": StrategyCase(anchoral(num_anchors=1, num_neighbors=1)),
+        "seed-anchors": StrategyCase(
+            anchoral(seed_anchors={RARE_CLASS: np.array(clustered_vectors()[:2])})
+        ),
+        "hnsw": StrategyCase(anchoral(index="hnsw"), exact=False),
+        "index-object": StrategyCase(
+            lambda context: anchoral(index=ExactIndex(block_size=3000))(context), slow=True
+        ),
+        "kmeans": StrategyCase(anchoral(EmbeddingKMeans), slow=True),
+    },
+    "SEALS": {
+        "small": StrategyCase(seals(), history_free=False, random=False),
+        "random-base": StrategyCase(
+            seals(RandomSampling), needs_classifier=False, multi_label=True, history_free=False
+        ),
+        "capped": StrategyCase(seals(max_subpool_size=40), history_free=False),
+        "hnsw": StrategyCase(
+            seals(index="hnsw"), history_free=False, random=False, exact=False, slow=True
+        ),
+    },
+    "RandomSubset": {
+        "small": StrategyCase(random_subset()),
+        "random-base": StrategyCase(
+            random_subset(RandomSampling), needs_classifier=False, multi_label=True
+        ),
+        "matched": StrategyCase(matched_subset),
+        "kmeans": StrategyCase(random_subset(EmbeddingKMeans), slow=True),
+    },
+}
+
+INDEX_BUILDERS: dict[str, dict[str, IndexCase]] = {
+    "ExactIndex": {
+        "default": IndexCase(ExactIndex),
+        "blocks": IndexCase(lambda: ExactIndex(block_size=970)),
+        "torch": IndexCase(lambda: ExactIndex(device="cpu")),
+    },
+    "HNSWIndex": {"default": IndexCase(HNSWIndex, recall=0.98)},
+}
+
+
+def dense_dataset(x: Any, y: Any) -> SklearnDataset:  # noqa: ANN401
+    """Return vectors and labels as the dataset of a head on frozen vectors."""
+    return SklearnDataset(x, y, target_labels=np.arange(NUM_CLASSES))
+
+
+def mlp(
+    hidden_size: int | None = None,
+    multi_label: bool = False,
+    **options: Any,  # noqa: ANN401
+) -> ClassifierCase:
+    """Return a case of the head on frozen vectors."""
+
+    def build(seed: Seed) -> MLPClassification:
+        shape = MLPModelArguments(hidden_size=hidden_size)
+        return MLPClassification(shape, NUM_CLASSES, multi_label, seed=seed, **options)
+
+    return ClassifierCase(build, dense_dataset, multi_label)
+
+
+CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
+    "MLPClassification": {
+        "linear": mlp(),
+        "hidden": mlp(hidden_size=32),
+        "balanced": mlp(class_weight="balanced"),
+        "early-stopping": mlp(validation_set_size=0.1),
+        "multi-label": mlp(multi_label=True),
+        "multi-label-hidden": mlp(hidden_size=32, multi_label=True),
+    },
+}
+
+
+def mlp_factory(multi_label: bool) -> FactoryCase:
+    """Return a case of the factory of the head on frozen vectors."""
+    options = {"multi_label": multi_label, "seed": 3}
+    return FactoryCase(
+        lambda: MLPClassificationFactory(MLPModelArguments(), NUM_CLASSES, options),
+        makes="MLPClassification",
+    )
+
+
+FACTORY_BUILDERS: dict[str, dict[str, tuple[FactoryCase, ClassifierCase]]] = {
+    "MLPClassificationFactory": {
+        "single-label": (mlp_factory(False), mlp()),
+        "multi-label": (mlp_factory(True), mlp(multi_label=True)),
+    },
+}

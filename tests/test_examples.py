@@ -1,0 +1,77 @@
+"""Every example runs: the blocks of the README, and the docstrings of package and benchmarks."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import benchmarks
+import small_text_ext
+from tests.sources import ROOT, fresh_environment
+
+README_BLOCKS = re.findall(
+    r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S
+)
+MODULES = sorted(
+    module.name
+    for package in (small_text_ext, benchmarks)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not module.name.endswith("__main__")
+)
+FINDER = doctest.DocTestFinder(exclude_empty=True)
+
+
+def _doctests(name: str) -> list[doctest.DocTest]:
+    return [test for test in FINDER.find(importlib.import_module(name), name) if test.examples]
+
+
+def test_the_readme_has_a_short_example() -> None:
+    assert len(README_BLOCKS) == 1
+    lines = [line for line in README_BLOCKS[0].splitlines() if line.strip()]
+    assert len(lines) <= 17
+
+
+@pytest.mark.parametrize("block", README_BLOCKS, ids=lambda block: block.split("\n")[0])
+def test_readme(block: str, tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=tmp_path,
+        env={**fresh_environment(), "HF_HOME": os.fspath(tmp_path / "hub")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    found = re.search(r"^(\d+) of (\d+) found with (\d+) of (\d+) labelled$", finished.stdout, re.M)
+    assert found is not None, finished.stdout
+    positives, of_all, labels, pool = map(int, found.groups())
+    assert (of_all, labels) == (25, 40)
+    # Chance would find 2 beside the 4 that are given.
+    assert positives - 4 > 3 * (labels - 10) * (of_all - 4) / (pool - 10)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    report: list[str] = []
+    for test in _doctests(name):
+        runner.run(test, out=report.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def test_there_are_examples() -> None:
+    assert len(MODULES) >= 15
+    examples = {name: len(_doctests(name)) for name in MODULES}
+    assert sum(examples.values()) >= 15, examples
+    rooms = {name.split(".")[1] for name, number in examples.items() if number}
+    assert {"pool", "query_strategies", "classifiers"} <= rooms

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+from small_text_ext.training.seams import (
+    BatchSelector,
+    CandidateBatch,
+    FitPlan,
+    Recorder,
+    UniformSelector,
+)
+from tests.training.doubles import ListRecorder
+
+
+def plan(batch_size: int = 4, seed: int = 1) -> FitPlan:
+    return FitPlan(
+        ids=torch.arange(40),
+        num_classes=2,
+        num_epochs=3,
+        batch_size=batch_size,
+        multi_label=False,
+        seed=seed,
+    )
+
+
+def batch(size: int, num_selected: int) -> CandidateBatch:
+    return CandidateBatch(
+        ids=torch.arange(size),
+        labels=torch.zeros(size, dtype=torch.int64),
+        inputs=torch.zeros(size, 3),
+        score=lambda training=False: torch.zeros(size, 2),
+        num_selected=num_selected,
+        epoch=0,
+    )
+
+
+def test_the_protocols_name_what_the_classes_have() -> None:
+    assert isinstance(UniformSelector(8), BatchSelector)
+    assert isinstance(ListRecorder("training"), Recorder)
+    assert not isinstance(object(), BatchSelector)
+
+
+def test_uniform_selector_draws_the_asked_number_without_replacement() -> None:
+    selector = UniformSelector(20)
+    assert selector.begin(plan()) == 20
+    drawn = [selector.select(batch(20, 4)) for _ in range(200)]
+    assert all(len(set(selection.positions.tolist())) == 4 for selection in drawn)
+    assert all(selection.weights is None for selection in drawn)
+    counts = torch.cat([selection.positions for selection in drawn]).bincount(minlength=20)
+    assert counts.min() > 15  # 40 are expected: every position is drawn
+
+
+def test_uniform_selector_repeats_itself_from_the_plan_alone() -> None:
+    first, second = UniformSelector(20), UniformSelector(20)
+    first.begin(plan())
+    first.select(batch(20, 4))
+    first.begin(plan())  # a second fit does not remember the first
+    second.begin(plan())
+    assert torch.equal(first.select(batch(20, 4)).positions, second.select(batch(20, 4)).positions)
+    second.begin(plan(seed=2))
+    assert not torch.equal(
+        first.select(batch(20, 10)).positions, second.select(batch(20, 10)).positions
+    )
+
+
+def test_uniform_selector_leaves_nothing_to_choose_from_a_small_candidate_batch() -> None:
+    assert UniformSelector(2).begin(plan(batch_size=4)) == 4
+
+
+def test_uniform_selector_pickles() -> None:
+    selector = UniformSelector(20)
+    selector.begin(plan())
+    twin = pickle.loads(pickle.dumps(selector))
+    assert torch.equal(selector.select(batch(20, 4)).positions, twin.select(batch(20, 4)).positions)
+
+
+def test_uniform_selector_refuses_an_empty_candidate_batch() -> None:
+    with pytest.raises(ValueError, match="candidate_batch_size is 0"):
+        UniformSelector(0)
