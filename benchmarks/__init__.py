@@ -1,0 +1,1 @@
+"""The experiments of the papers, run and reported by ``python -m benchmarks``."""

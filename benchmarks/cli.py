@@ -1,0 +1,309 @@
+"""The command line: ``python -m benchmarks {list,plan,run,status,report,perf}``.
+
+Exit codes: 0 all passed, 1 a unit failed, 2 the command cannot be run as given, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from benchmarks.datasets import DATASETS, MissingSourceError
+from benchmarks.results import ResultFileError, read_result
+from benchmarks.selection import Selection, select_suite
+from benchmarks.suggestions import SuiteError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+PERF = "perf"
+
+console = Console()
+errors = Console(stderr=True)
+
+
+class TeachingGroup(TyperGroup):
+    """Commands whose errors a user can mend are one line, not a traceback.
+
+    The commands of ``perf`` are imported when they are asked for: they need small-text and torch
+    at once, which take seconds to load.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - click's, which typer has copied
+        """Return the names of all commands."""
+        return [*super().list_commands(ctx), PERF]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        """Return one command."""
+        if cmd_name != PERF:
+            return super().get_command(ctx, cmd_name)
+        from benchmarks import perf
+
+        group = typer.main.get_command(perf.app)
+        group.name = PERF
+        return group
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - click's, which typer has copied
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (SuiteError, MissingSourceError, ResultFileError, FileNotFoundError) as error:
+            errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(EXIT_USAGE) from error
+        except KeyboardInterrupt as interrupt:
+            errors.print("[yellow]interrupted[/yellow]: what has finished is kept; run again.")
+            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+
+
+app = typer.Typer(
+    cls=TeachingGroup,
+    help="Run the experiments of the papers, and report them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SuiteArgument = Annotated[str, typer.Argument(help="A name that `list` shows, or a TOML file.")]
+FolderArgument = Annotated[Path, typer.Argument(help="The results folder.")]
+SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds.")]
+JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Units at a time.")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="The results folder.")]
+DatasetOption = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", help="Keep this data set; or one that the suite does not have."),
+]
+MethodOption = Annotated[list[str] | None, typer.Option("--method", help="Keep this method.")]
+ClassifierOption = Annotated[
+    list[str] | None, typer.Option("--classifier", help="Keep this classifier.")
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="Where to encode and train, such as cpu or cuda.")
+]
+EncoderOption = Annotated[
+    str | None, typer.Option("--encoder", help="minilm, a folder, or a name on the hub.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key=value, such as rounds=5 or methods.anchoral.num_anchors=20."),
+]
+MinorityOption = Annotated[
+    list[str] | None, typer.Option("--minority", help="The wanted class, against the rest.")
+]
+PrevalenceOption = Annotated[
+    float | None, typer.Option("--prevalence", help="Its share in the pool, such as 0.01.")
+]
+BackendOption = Annotated[str, typer.Option("--backend", help="Where units run: loky.")]
+
+
+@app.command("list")
+def list_names() -> None:
+    """Show suites, data sets, methods, classifiers and encoders."""
+    from benchmarks.classifiers import classifier_kinds
+    from benchmarks.encoders import ENCODERS
+    from benchmarks.methods import METHODS, strategy_names
+    from benchmarks.parsing import read_suite, suite_names
+
+    suites = [(name, str(read_suite(name).get("description", ""))) for name in suite_names()]
+    _print_table("Suites", suites)
+    _print_table("Data sets", [(d.name, f"{d.description}; {d.source}") for d in DATASETS.values()])
+    _print_table("Methods", [(name, preset.description) for name, preset in METHODS.items()])
+    _print_table(
+        "Encoders", [*ENCODERS.items(), ("PATH or NAME", "any sentence-transformers model")]
+    )
+    _print_names("Classifiers", classifier_kinds())
+    _print_names("Strategies that a method may name", strategy_names())
+
+
+@app.command()
+def plan(
+    suite: SuiteArgument,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = 1,
+    out: OutOption = Path("results"),
+    dataset: DatasetOption = None,
+    method: MethodOption = None,
+    classifier: ClassifierOption = None,
+    device: DeviceOption = None,
+    encoder: EncoderOption = None,
+    overrides: SetOption = None,
+    minority: MinorityOption = None,
+    prevalence: PrevalenceOption = None,
+) -> None:
+    """Count units, texts and fits, and estimate the hours by a short calibration here."""
+    from benchmarks.planning import describe_plan, make_plan
+    from benchmarks.runner import prepare_run
+
+    selection = Selection(
+        suite,
+        seeds,
+        dataset or (),
+        method or (),
+        classifier or (),
+        encoder,
+        overrides or (),
+        minority or (),
+        prevalence,
+    )
+    run_plan = prepare_run(select_suite(selection), out)
+    _print_lines(run_plan.skipped, "yellow")
+    _print_table(f"Plan of {suite}", describe_plan(make_plan(run_plan, jobs, device)))
+
+
+@app.command()
+def run(
+    suite: SuiteArgument,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = 1,
+    out: OutOption = Path("results"),
+    dataset: DatasetOption = None,
+    method: MethodOption = None,
+    classifier: ClassifierOption = None,
+    device: DeviceOption = None,
+    encoder: EncoderOption = None,
+    overrides: SetOption = None,
+    minority: MinorityOption = None,
+    prevalence: PrevalenceOption = None,
+    backend: BackendOption = "loky",
+) -> None:
+    """Run what has no valid result yet; a second run does only what is missing."""
+    selection = Selection(
+        suite,
+        seeds,
+        dataset or (),
+        method or (),
+        classifier or (),
+        encoder,
+        overrides or (),
+        minority or (),
+        prevalence,
+    )
+    failed = _run_selection(selection, jobs, out, device, backend)
+    raise typer.Exit(EXIT_FAILED if failed else 0)
+
+
+def _run_selection(
+    selection: Selection, jobs: int, out: Path, device: str | None, backend: str
+) -> int:
+    from benchmarks.display import RunDisplay
+    from benchmarks.executors import run_tasks, threads_per_worker
+    from benchmarks.runner import encode_pending, make_tasks, prepare_run, write_manifest
+
+    prepared = prepare_run(select_suite(selection), out)
+    _print_lines(prepared.skipped, "yellow")
+    _print_reasons(len(prepared.units), Counter(item.reason for item in prepared.pending))
+    write_manifest(prepared, out)
+    for item in prepared.pending_datasets:
+        counts = ", ".join(f"{number:,} {name}" for name, number in item.data.counts().items())
+        _print_lines([f"{item.record.id}: {len(item.data):,} texts ({counts})"], "dim")
+    sources = encode_pending(prepared, device, show_progress=console.is_terminal or None)
+    tasks = make_tasks(prepared.pending, sources, out, threads_per_worker(jobs), device)
+    display = RunDisplay(console, len(tasks), jobs)
+    with display.live():
+        for outcome in run_tasks(tasks, jobs, backend):
+            display.add(outcome)
+    failed = display.counts["failed"]
+    _print_lines([f"{display.counts['passed']} units passed, {failed} failed: {out}"], "bold")
+    return failed
+
+
+def _print_reasons(total: int, reasons: Counter[str]) -> None:
+    pending = sum(reasons.values())
+    words = {
+        "changed": "specification changed since they ran, run again",
+        "failed": "failed before, tried again",
+        "unreadable": "result file cut off or foreign, run again",
+        "new": "new",
+    }
+    console.print(f"{total} units, {total - pending} done, {pending} to run")
+    for reason, number in sorted(reasons.items()):
+        colour = "yellow" if reason != "new" else "dim"
+        console.print(f"  [{colour}]{number} {words[reason]}[/{colour}]")
+
+
+@app.command()
+def status(folder: FolderArgument) -> None:
+    """Show what of each suite in a results folder has passed, failed, or is missing."""
+    from benchmarks.runner import MANIFEST, read_manifest
+
+    if not folder.is_dir():
+        raise SuiteError(f"{folder} is not a folder of results.")
+    table = Table("suite", "data set", "classifier", "method", "passed", "failed", "missing")
+    failures = []
+    rows: dict[tuple[str, ...], Counter[str]] = {}
+    for manifest in sorted(folder.glob(f"*/{MANIFEST}")):
+        for path, expected in read_manifest(manifest).items():
+            state, message = _unit_state(folder / path, expected)
+            rows.setdefault(Path(path).parts[:4], Counter())[state] += 1
+            failures += [f"{path}: {message}"] if message else []
+    for names, counts in sorted(rows.items()):
+        table.add_row(*names, *(str(counts[state]) for state in ("passed", "failed", "missing")))
+    console.print(table)
+    _print_lines(failures, "red")
+    raise typer.Exit(EXIT_FAILED if failures else 0)
+
+
+def _unit_state(path: Path, expected: str) -> tuple[str, str]:
+    """Return passed, failed or missing, and what to say of it."""
+    if not path.exists():
+        return "missing", ""
+    try:
+        result = read_result(path)
+    except ResultFileError as error:
+        return "failed", str(error)
+    if result.spec_hash != expected:
+        return "missing", ""
+    if result.error is not None:
+        return "failed", f"{result.error.type}: {result.error.message}"
+    return "passed", ""
+
+
+@app.command()
+def report(
+    folder: FolderArgument,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it.")] = None,
+) -> None:
+    """Write tables and figures of a results folder."""
+    from benchmarks.report import write_report
+
+    try:
+        path = write_report(folder, out)
+    except ResultFileError:
+        raise
+    except ValueError as error:
+        raise SuiteError(str(error)) from error
+    console.print(f"report: {path}", soft_wrap=True)
+
+
+def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, text in rows:
+        table.add_row(escape(name), escape(text))
+    console.print(table)
+    console.print()
+
+
+def _print_names(title: str, names: Sequence[str]) -> None:
+    console.print(f"[italic]{title}[/italic]")
+    console.print(escape(", ".join(names)))
+    console.print()
+
+
+def _print_lines(lines: Sequence[str], style: str) -> None:
+    for line in lines:
+        console.print(escape(line), style=style, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="python -m benchmarks")

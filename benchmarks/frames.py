@@ -1,0 +1,269 @@
+"""Results as tidy tables: one row for each round, one for each unit.
+
+A mean over seeds is only taken over units of one lineage: the same texts and labels, the same
+encoder weights, classifier and loop. What differs in any of these stands in another section.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.results import RoundRecord, UnitResult, UnitSpec, canonical_json
+from benchmarks.statistics import normalized_area, published_area, seconds_per_query
+
+UNIT_COLUMNS = ("suite", "dataset", "classifier", "lineage", "method", "seed")
+KIND_COLUMNS = ("strategy", "ablation", "ceiling")
+CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
+
+
+@dataclass(frozen=True)
+class Section:
+    """The units that one table compares: one dataset, encoder, classifier and loop.
+
+    Parameters
+    ----------
+    suite, dataset, classifier : str
+        Names as shown in tables.
+    lineage : str
+        Hash of everything that the units share, see `lineage_of`.
+    results : tuple of UnitResult
+        The units that passed, in the order of their files.
+    rivals : tuple of str
+        Lineages that bear the same names in the same folder.
+    """
+
+    suite: str
+    dataset: str
+    classifier: str
+    lineage: str
+    results: tuple[UnitResult, ...]
+    rivals: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The section in one line; names that two lineages bear are told apart by their hash."""
+        name = f"{self.suite} · {self.dataset} · {self.classifier}"
+        return f"{name} · {self.lineage}" if self.rivals else name
+
+
+def lineage_of(spec: UnitSpec) -> str:
+    """Return a short hash of what units must share before their numbers may be averaged.
+
+    Parameters
+    ----------
+    spec : UnitSpec
+        What a unit ran.
+
+    Returns
+    -------
+    str
+        Eight hexadecimal digits over dataset (its fingerprint included), encoder, classifier and
+        protocol; the method and the seed are free.
+    """
+    content = spec.model_dump(mode="json", include={"dataset", "encoder", "classifier", "protocol"})
+    return _short_hash(content)
+
+
+def split_sections(results: Iterable[UnitResult]) -> list[Section]:
+    """Group the units that passed by suite, dataset, classifier and lineage.
+
+    Parameters
+    ----------
+    results : iterable of UnitResult
+        Units of any kind; failed ones are left out.
+
+    Returns
+    -------
+    list of Section
+        In the order of the units.
+    """
+    groups: dict[tuple[str, str, str], dict[str, list[UnitResult]]] = {}
+    for result in results:
+        if result.status == "passed":
+            spec = result.spec
+            names = (spec.suite, spec.dataset.id, spec.classifier.id)
+            groups.setdefault(names, {}).setdefault(lineage_of(spec), []).append(result)
+    return [
+        Section(
+            *names, lineage, tuple(units), tuple(other for other in lineages if other != lineage)
+        )
+        for names, lineages in groups.items()
+        for lineage, units in lineages.items()
+    ]
+
+
+def rounds_frame(results: Sequence[UnitResult]) -> pd.DataFrame:
+    """Return one row for each round of each unit that passed.
+
+    Parameters
+    ----------
+    results : sequence of UnitResult
+        Units of any kind.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Names of the unit (``method`` made unique where one name stands for several
+        specifications), ``round``, ``num_labeled``, every metric, ``labeled_share`` and
+        ``subpool_share`` (share of the minority classes in labels and in subpool), ``found``,
+        sizes, seconds as ``<step>_seconds``, and cumulative ``query_minutes`` and ``minutes``
+        (query and fit).
+    """
+    passed = [result for result in results if result.status == "passed"]
+    names = _method_names(passed)
+    rows = [
+        row
+        for result, method in zip(passed, names, strict=True)
+        for row in _unit_rows(result, method)
+    ]
+    return pd.DataFrame(rows)
+
+
+def units_frame(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each unit: its curves cut to a common number of labels, as numbers.
+
+    Parameters
+    ----------
+    rounds : pandas.DataFrame
+        Rounds of one section, from `rounds_frame`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Names of the unit, ``strategy``, ``ablation`` and ``ceiling``, and what `summarize_unit`
+        returns. A ceiling keeps its one round, whatever its number of labels.
+    """
+    budget = common_budget(rounds)
+    rows = []
+    for names, unit in rounds.groupby(list(UNIT_COLUMNS), sort=False):
+        is_ceiling = bool(unit["ceiling"].iloc[0])
+        kept = unit if is_ceiling else unit[unit["num_labeled"] <= budget]
+        kind = {name: unit[name].iloc[0] for name in KIND_COLUMNS}
+        rows.append(dict(zip(UNIT_COLUMNS, names, strict=True)) | kind | summarize_unit(kept))
+    return pd.DataFrame(rows)
+
+
+def common_budget(rounds: pd.DataFrame) -> int | None:
+    """Return the number of labels that every unit of a section reached; None for ceilings alone."""
+    curves = rounds[~rounds["ceiling"].astype(bool)]
+    if curves.empty:
+        return None
+    return int(curves.groupby(["method", "seed"])["num_labeled"].max().min())
+
+
+def summarize_unit(unit: pd.DataFrame) -> dict[str, float | None]:
+    """Return the numbers of one unit.
+
+    Parameters
+    ----------
+    unit : pandas.DataFrame
+        The rounds of one unit in order, from `rounds_frame`.
+
+    Returns
+    -------
+    dict of str to float or None
+        ``num_labeled``, ``minority_labeled``, ``found`` and ``labeled_share`` at the end; of
+        average precision and F1 the last value (``final_``), the area over labels (``area_``) and
+        the area as published (``published_area_``), None for a single round; and ``query_seconds``,
+        ``harness_seconds``, ``rows_scored``, ``subpool_size`` and ``subpool_share`` as means over
+        the queries, ``total_query_seconds`` and ``total_fit_seconds`` as sums.
+    """
+    last, queries = unit.iloc[-1], unit.iloc[1:]
+    numbers: dict[str, float | None] = {
+        name: _value(last[name])
+        for name in ("num_labeled", "minority_labeled", "found", "labeled_share")
+    }
+    for name, metric in CURVES.items():
+        curve = [_value(value) for value in unit[metric]]
+        is_curve = len(curve) > 1
+        numbers[f"final_{name}"] = curve[-1]
+        numbers[f"area_{name}"] = (
+            normalized_area(unit["num_labeled"].tolist(), curve) if is_curve else None
+        )
+        numbers[f"published_area_{name}"] = published_area(curve) if is_curve else None
+    numbers["query_seconds"] = seconds_per_query(unit["query_seconds"])
+    for name in ("harness_seconds", "rows_scored", "subpool_size", "subpool_share"):
+        numbers[name] = _value(queries[name].mean()) if len(queries) else None
+    numbers["total_query_seconds"] = float(queries["query_seconds"].sum())
+    numbers["total_fit_seconds"] = float(unit["fit_seconds"].sum())
+    return numbers
+
+
+def _method_names(results: Sequence[UnitResult]) -> list[str]:
+    """Return the name of each unit's method, with a hash where one name means several methods."""
+    hashes = [
+        _short_hash(r.spec.method.model_dump(mode="json", exclude={"ablation"})) for r in results
+    ]
+    meanings: dict[tuple[str, ...], set[str]] = {}
+    keys = [_method_key(result.spec) for result in results]
+    for key, content in zip(keys, hashes, strict=True):
+        meanings.setdefault(key, set()).add(content)
+    return [
+        key[-1] if len(meanings[key]) == 1 else f"{key[-1]} ({content})"
+        for key, content in zip(keys, hashes, strict=True)
+    ]
+
+
+def _method_key(spec: UnitSpec) -> tuple[str, ...]:
+    return (spec.suite, spec.dataset.id, spec.classifier.id, lineage_of(spec), spec.method.id)
+
+
+def _short_hash(content: object) -> str:
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:8]
+
+
+def _unit_rows(result: UnitResult, method: str) -> list[dict[str, object]]:
+    spec = result.spec
+    names = {
+        "suite": spec.suite,
+        "dataset": spec.dataset.id,
+        "classifier": spec.classifier.id,
+        "lineage": lineage_of(spec),
+        "method": method,
+        "seed": spec.seed.number,
+        "strategy": spec.method.strategy,
+        "ablation": spec.method.ablation,
+        "ceiling": result.is_ceiling,
+    }
+    rows, query_seconds, fit_seconds = [], 0.0, 0.0
+    for record in result.rounds:
+        query_seconds += record.seconds.get("query", 0.0)
+        fit_seconds += record.seconds.get("fit", 0.0)
+        minutes = {
+            "query_minutes": query_seconds / 60,
+            "minutes": (query_seconds + fit_seconds) / 60,
+        }
+        rows.append(names | _round_values(record, spec.dataset.minority) | minutes)
+    return rows
+
+
+def _round_values(record: RoundRecord, minority: Sequence[str]) -> dict[str, object]:
+    seconds = {
+        f"{step}_seconds": record.seconds.get(step, 0.0)
+        for step in ("query", "fit", "evaluate", "harness")
+    }
+    return {
+        "round": record.round,
+        "num_labeled": record.num_labeled,
+        **record.metrics,
+        "labeled_share": _minority_share(record.labeled_counts, minority),
+        "subpool_share": _minority_share(record.subpool_counts, minority),
+        "subpool_size": record.subpool_size,
+        "num_anchors": record.num_anchors,
+        "rows_scored": record.rows_scored,
+        **seconds,
+    }
+
+
+def _minority_share(counts: dict[str, int] | None, minority: Sequence[str]) -> float | None:
+    if not counts or not sum(counts.values()):
+        return None
+    return sum(counts.get(name, 0) for name in minority) / sum(counts.values())
+
+
+def _value(value: object) -> float | None:
+    return None if pd.isna(value) else float(value)  # type: ignore[arg-type, call-overload]

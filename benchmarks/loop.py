@@ -1,0 +1,346 @@
+"""One unit of a benchmark: the active learning loop, measured.
+
+Nothing here reads arguments, prints or knows a path: data and specification in, records out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.classifiers import build_factory
+from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
+from benchmarks.methods import StrategyContext, build_strategy
+from benchmarks.metrics import evaluate_predictions
+from benchmarks.results import FULL_DATA, RoundRecord, UnitSpec
+from benchmarks.splits import Rows, initial_rows, make_rare, split_rows
+from benchmarks.statistics import normalized_area
+
+Labels = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+UNLABELED = -1
+"""small-text's mark of a text without a label."""
+
+
+@dataclass(frozen=True)
+class UnitData:
+    """The data of a unit: what all methods and classifiers of one seed share.
+
+    Parameters
+    ----------
+    pool_vectors : PoolEmbeddings, shape (pool, d)
+        Vectors of the pool.
+    pool_labels : numpy.ndarray of int64, shape (pool,)
+        True labels: what an annotator would answer.
+    test_vectors : numpy.ndarray of float32, shape (test, d)
+        Vectors of the test set.
+    test_labels : numpy.ndarray of int64, shape (test,)
+        Labels of the test set.
+    pool_rows : numpy.ndarray of int64, shape (pool,)
+        Positions of the pool in the complete data set.
+    initial : numpy.ndarray of int64, shape (initial,)
+        Positions in the pool of the first labels.
+    class_names : tuple of str
+        The classes.
+    minority : tuple of int
+        The wanted ones.
+    """
+
+    pool_vectors: Any
+    pool_labels: Labels
+    test_vectors: Vectors
+    test_labels: Labels
+    pool_rows: Rows
+    initial: Rows
+    class_names: tuple[str, ...]
+    minority: tuple[int, ...]
+
+    @cached_property
+    def pool_matrix(self) -> Vectors:
+        """The pool's vectors as one matrix."""
+        return np.asarray(self.pool_vectors, dtype=np.float32)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def pool_prior(self) -> NDArray[np.float64]:
+        """Share of each class in the pool."""
+        counts = np.bincount(self.pool_labels, minlength=self.num_classes)
+        return np.asarray(counts / counts.sum())
+
+    def counts(self, labels: Labels) -> dict[str, int]:
+        """Return the number of each class among these labels."""
+        numbers = np.bincount(labels, minlength=self.num_classes).tolist()
+        return dict(zip(self.class_names, numbers, strict=True))
+
+
+def prepare_data(
+    spec: UnitSpec,
+    vectors: Any,  # noqa: ANN401 - PoolEmbeddings, or any array-like of rows
+    labels: Labels,
+    is_test: NDArray[np.bool_] | None = None,
+    groups: Labels | None = None,
+) -> UnitData:
+    """Split a data set for one seed, make the wanted classes rare, and draw the first labels.
+
+    Parameters
+    ----------
+    spec : UnitSpec
+        The data set, the protocol and the seed count; method and classifier don't.
+    vectors : array-like, shape (n, d)
+        Unit vectors of the complete data set.
+    labels : numpy.ndarray of int64, shape (n,)
+        Labels of the complete data set.
+    is_test : numpy.ndarray of bool, shape (n,), optional
+        A split that comes with the data.
+    groups : numpy.ndarray of int64, shape (n,), optional
+        Groups that a split keeps together.
+
+    Returns
+    -------
+    UnitData
+        The same for every method of the seed.
+    """
+    from small_text_ext.pool.embeddings import PoolEmbeddings
+
+    dataset, protocol, seed = spec.dataset, spec.protocol, spec.seed.data
+    names = dataset.class_names
+    minority = tuple(names.index(name) for name in dataset.minority) or tuple(range(len(names)))
+    split = split_rows(labels, seed, protocol.test_size, is_test, groups)
+    pool = split.pool
+    if dataset.prevalence is not None:
+        pool = make_rare(labels, pool, minority, dataset.prevalence, seed)
+    first = initial_rows(
+        labels[pool], minority, protocol.initial_size, protocol.initial_minority, seed
+    )
+    return UnitData(
+        pool_vectors=PoolEmbeddings.from_array(vectors[pool]),
+        pool_labels=labels[pool],
+        test_vectors=np.asarray(vectors[split.test], dtype=np.float32),
+        test_labels=labels[split.test],
+        pool_rows=pool,
+        initial=first,
+        class_names=names,
+        minority=minority,
+    )
+
+
+def run_unit(spec: UnitSpec, data: UnitData, device: str | None = None) -> tuple[RoundRecord, ...]:
+    """Run one unit.
+
+    Parameters
+    ----------
+    spec : UnitSpec
+        What to run.
+    data : UnitData
+        What :func:`prepare_data` made for its seed.
+    device : str or None, default=None
+        Where classifiers are trained.
+
+    Returns
+    -------
+    tuple of RoundRecord
+        The curve: ``rounds + 1`` records, fewer where the pool or the time runs out, one for the
+        ceiling.
+    """
+    if spec.method.strategy == FULL_DATA:
+        return (_Loop(spec, data, device).ceiling(),)
+    return tuple(_Loop(spec, data, device).rounds())
+
+
+class _Loop:
+    """The state of one unit: the learner, its measuring adapters and the clock."""
+
+    def __init__(self, spec: UnitSpec, data: UnitData, device: str | None) -> None:
+        from small_text import SklearnDataset
+
+        self.spec = spec
+        self.data = data
+        self.watch = Stopwatch()
+        self.factory = MeasuredFactory(
+            build_factory(spec.classifier, data.num_classes, spec.seed.model, device), self.watch
+        )
+        targets = np.arange(data.num_classes)
+        self.test_set = SklearnDataset(data.test_vectors, data.test_labels, target_labels=targets)
+        # Labels that nobody has asked for are hidden, so that no strategy can look at them.
+        hidden = np.full(len(data.pool_labels), UNLABELED)
+        hidden[data.initial] = data.pool_labels[data.initial]
+        self.pool = SklearnDataset(data.pool_matrix, hidden, target_labels=targets)
+
+    def ceiling(self) -> RoundRecord:
+        """Fit once on all true labels of the pool."""
+        from small_text import SklearnDataset
+
+        start = time.perf_counter()
+        data = self.data
+        pool = SklearnDataset(
+            data.pool_matrix, data.pool_labels, target_labels=np.arange(data.num_classes)
+        )
+        classifier = self.factory.new()
+        with _seeded(self.spec.seed.model, 0):
+            classifier.fit(pool)
+        everything = np.arange(len(data.pool_labels))
+        return self._record(0, everything, [], classifier.classifier, None, start)
+
+    def rounds(self) -> list[RoundRecord]:
+        """Run the initial fit and all rounds."""
+        from small_text import PoolBasedActiveLearner
+
+        begin = time.perf_counter()
+        context = StrategyContext(self.data.pool_vectors, self.spec.seed.query, self.data.minority)
+        strategy = MeasuredStrategy(build_strategy(self.spec.method, context), self.watch)
+        learner = PoolBasedActiveLearner(self.factory, strategy, self.pool)
+        records = [self._initial_round(learner)]
+        for number in range(1, self.spec.protocol.rounds + 1):
+            if self._is_over(learner, begin):
+                break
+            records.append(self._round(number, learner, strategy))
+        return records
+
+    def _is_over(self, learner: Any, begin: float) -> bool:  # noqa: ANN401
+        limit = self.spec.protocol.time_limit
+        if limit is not None and time.perf_counter() - begin > limit:
+            return True
+        return len(learner.indices_labeled) >= len(self.data.pool_labels)
+
+    def _initial_round(self, learner: Any) -> RoundRecord:  # noqa: ANN401
+        start = time.perf_counter()
+        with _seeded(self.spec.seed.model, 0):
+            learner.initialize(self.data.initial)
+        classifier = learner.classifier.classifier
+        return self._record(0, learner.indices_labeled, self.data.initial, classifier, None, start)
+
+    def _round(self, number: int, learner: Any, strategy: MeasuredStrategy) -> RoundRecord:  # noqa: ANN401
+        start = time.perf_counter()
+        left = len(self.data.pool_labels) - len(learner.indices_labeled)
+        with _seeded(self.spec.seed.query, number):
+            picks = learner.query(num_samples=min(self.spec.protocol.query_size, left))
+        with _seeded(self.spec.seed.model, number):
+            learner.update(self.data.pool_labels[picks])
+        classifier = learner.classifier.classifier
+        return self._record(number, learner.indices_labeled, picks, classifier, strategy, start)
+
+    def _record(
+        self,
+        number: int,
+        labeled: Rows,
+        picks: Sequence[int] | Rows,
+        classifier: Any,  # noqa: ANN401
+        strategy: MeasuredStrategy | None,
+        start: float,
+    ) -> RoundRecord:
+        data = self.data
+        with self.watch.measure("evaluate"):
+            metrics, per_class = evaluate_predictions(
+                data.test_labels,
+                _dense_proba(classifier, self.test_set),
+                class_names=data.class_names,
+                minority=data.minority,
+                pool_prior=data.pool_prior,
+            )
+        counts = data.counts(data.pool_labels[labeled])
+        found = _found(data, counts)
+        for name in found:
+            per_class[name] = {**per_class[name], "found": found[name]}
+        wanted = [data.class_names[label] for label in data.minority]
+        diagnostics = {} if strategy is None else _diagnostics(strategy, data)
+        steps = diagnostics.pop("steps", {})
+        return RoundRecord(
+            round=number,
+            num_labeled=len(labeled),
+            metrics={
+                **metrics,
+                "found": _total_found(data, labeled),
+                "minority_labeled": float(sum(counts[name] for name in wanted)),
+            },
+            per_class=per_class,
+            labeled_counts=counts,
+            picks=tuple(data.pool_rows[np.asarray(picks, dtype=np.int64)].tolist()),
+            seconds=self._seconds(steps, start),
+            **diagnostics,
+        )
+
+    def _seconds(self, steps: Mapping[str, float], start: float) -> dict[str, float]:
+        measured = {"query": 0.0, "fit": 0.0, "evaluate": 0.0, **self.watch.take()}
+        total = time.perf_counter() - start
+        harness = max(0.0, total - sum(measured.values()))
+        return {**measured, "harness": harness, **{f"query.{k}": v for k, v in steps.items()}}
+
+
+def _seeded(seed: int, number: int) -> Any:  # noqa: ANN401 - a context manager
+    """Seed the global generators for one step: small-text's own strategies draw from them."""
+    from small_text_ext._random import preserved_global_state
+
+    step = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    return preserved_global_state(step, torch=True)
+
+
+def _dense_proba(classifier: Any, dataset: Any) -> NDArray[np.float64]:  # noqa: ANN401
+    from small_text_ext.protocols import dense_proba
+
+    return dense_proba(classifier, dataset)
+
+
+def _found(data: UnitData, counts: Mapping[str, int]) -> dict[str, float]:
+    totals = data.counts(data.pool_labels)
+    wanted = [data.class_names[label] for label in data.minority]
+    return {name: counts[name] / totals[name] for name in wanted if totals[name]}
+
+
+def _total_found(data: UnitData, labeled: Rows) -> float:
+    wanted = np.isin(data.pool_labels, data.minority)
+    return float(wanted[labeled].sum() / wanted.sum())
+
+
+def _diagnostics(strategy: MeasuredStrategy, data: UnitData) -> dict[str, Any]:
+    """Return what the strategy tells of its last query, where it tells anything."""
+    found: dict[str, Any] = {"rows_scored": strategy.rows_scored}
+    last = getattr(strategy.strategy, "last_query", None)
+    if last is None:
+        return found
+    subpool = np.asarray(last.subpool, dtype=np.int64)
+    found["subpool_size"] = len(subpool)
+    found["subpool_counts"] = data.counts(data.pool_labels[subpool])
+    anchors = getattr(last, "anchors", None)
+    found["num_anchors"] = None if anchors is None else len(anchors)
+    found["steps"] = {name: float(value) for name, value in dict(last.seconds).items()}
+    return found
+
+
+def summarize(records: Sequence[RoundRecord]) -> dict[str, float | None]:
+    """Return areas under the curves, last values, and sums of seconds.
+
+    The area is the mean height of a curve over labels, and None where one of its values is missing.
+
+    Parameters
+    ----------
+    records : sequence of RoundRecord
+        The curve.
+
+    Returns
+    -------
+    dict of str to float or None
+        ``area_<metric>``, ``final_<metric>``, ``seconds_<step>``.
+    """
+    last = records[-1].metrics
+    labels = [record.num_labeled for record in records]
+    areas = {
+        f"area_{name}": normalized_area(labels, [record.metrics.get(name) for record in records])
+        for name in last
+    }
+    finals = {f"final_{name}": value for name, value in last.items()}
+    sums = {
+        f"seconds_{step}": sum(record.seconds.get(step, 0.0) for record in records)
+        for step in ("query", "fit", "evaluate", "harness")
+    }
+    return {**areas, **finals, **sums}

@@ -1,0 +1,224 @@
+"""Query strategies by name: presets, checks against the real signature, and construction.
+
+A method is a strategy class of small-text-ext or small-text, a base strategy where it takes one,
+and parameters. What the runner knows itself (embeddings, seed) is filled in.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.results import FULL_DATA, MethodRecord
+from benchmarks.suggestions import SuiteError, unknown_name
+
+HOST_PREFIX = "small_text."
+DEFAULT_BASE = "LeastConfidence"
+
+_BASE = "base_query_strategy"
+_GIVEN_BY_RUNNER = {"self", _BASE, "embeddings", "seed"}
+_NESTED = {"strategy", "base", "params"}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A method under its name in tables: strategy, base strategy, parameters, one line."""
+
+    strategy: str
+    description: str
+    base: str | None = None
+    params: Mapping[str, Any] | None = None
+
+
+METHODS: Mapping[str, Preset] = {
+    "random": Preset("RandomSampling", "random texts of the whole pool"),
+    "least-confidence": Preset("LeastConfidence", "the whole pool scored every round"),
+    "prediction-entropy": Preset("PredictionEntropy", "the whole pool scored every round"),
+    "breaking-ties": Preset("BreakingTies", "the whole pool scored every round"),
+    "random-subset": Preset("RandomSubset", "a new random subset every round", DEFAULT_BASE),
+    "random-subset-matched": Preset(
+        "RandomSubset",
+        "a random subset, each round of the size that AnchorAL's subpool would have",
+        DEFAULT_BASE,
+        {"subpool_size": {"method": "anchoral"}},
+    ),
+    "seals": Preset("SEALS", "neighbours of what is labelled, accumulated", DEFAULT_BASE),
+    "anchoral": Preset("AnchorAL", "neighbours of anchors from every class", DEFAULT_BASE),
+    "anchor-subsampling": Preset(
+        "AnchorSubsampling",
+        "small-text's own AnchorAL; draws unseeded, so that runs differ",
+        DEFAULT_BASE,
+    ),
+    FULL_DATA: Preset(FULL_DATA, "the ceiling: one fit on all true labels of the pool"),
+}
+"""Methods that a suite may name without spelling them out."""
+
+
+@dataclass(frozen=True)
+class StrategyContext:
+    """What the runner gives to strategies: the pool's vectors, the seed, the wanted labels."""
+
+    embeddings: Any
+    seed: int
+    minority: Sequence[int]
+
+
+def strategy_names() -> list[str]:
+    """Return every strategy that a suite may name: ours, then small-text's."""
+    ours = _own_strategies()
+    host = _host_strategies()
+    prefixed = [HOST_PREFIX + name for name in host if name in ours]
+    return [FULL_DATA, *sorted(ours), *sorted(set(host) - set(ours)), *prefixed]
+
+
+def strategy_class(name: str) -> Any:  # noqa: ANN401 - small-text's classes carry no usable types
+    """Return the class of a strategy; ours comes first where small-text has one of the same name.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``AnchorAL``, ``LeastConfidence`` or ``small_text.SEALS``.
+
+    Raises
+    ------
+    SuiteError
+        If there is none; the message suggests the nearest.
+    """
+    ours, host = _own_strategies(), _host_strategies()
+    if name in ours:
+        return ours[name]
+    if name.removeprefix(HOST_PREFIX) in host:
+        return host[name.removeprefix(HOST_PREFIX)]
+    raise unknown_name("strategy", name, strategy_names())
+
+
+def _own_strategies() -> dict[str, Any]:
+    import small_text_ext
+
+    return _concrete_strategies(small_text_ext, small_text_ext.__all__)
+
+
+def _host_strategies() -> dict[str, Any]:
+    import small_text.query_strategies as host
+
+    return _concrete_strategies(host, host.__all__)
+
+
+def _concrete_strategies(module: Any, names: Sequence[str]) -> dict[str, Any]:  # noqa: ANN401
+    from small_text import QueryStrategy
+
+    found = {name: getattr(module, name) for name in names}
+    return {
+        name: value
+        for name, value in found.items()
+        if inspect.isclass(value)
+        and issubclass(value, QueryStrategy)
+        and not inspect.isabstract(value)
+    }
+
+
+def check_method(method: MethodRecord) -> None:
+    """Check strategy, base and parameters against the real signatures.
+
+    Raises
+    ------
+    SuiteError
+        If a name or a parameter is unknown, missing, or set by the runner.
+    """
+    if method.strategy == FULL_DATA:
+        if method.base or method.params:
+            raise SuiteError(
+                f"method '{method.id}': the ceiling takes neither base nor parameters."
+            )
+        return
+    _check_strategy(method.id, method.strategy, method.base, method.params)
+
+
+def _check_strategy(
+    method_id: str, strategy: str, base: str | None, params: Mapping[str, Any]
+) -> None:
+    parameters = _parameters(strategy_class(strategy))
+    known = set(parameters) - _GIVEN_BY_RUNNER
+    for name, value in params.items():
+        if name in _GIVEN_BY_RUNNER:
+            raise SuiteError(f"method '{method_id}': '{name}' is set by the runner: leave it out.")
+        if name not in known:
+            raise unknown_name(f"parameter of {strategy} (method '{method_id}')", name, known)
+        if _is_nested(value):
+            _check_strategy(method_id, value["strategy"], value["base"], value["params"])
+    _check_base(method_id, strategy, base, _BASE in parameters)
+    for name in known - set(params):
+        if parameters[name].default is inspect.Parameter.empty:
+            raise SuiteError(f"method '{method_id}': {strategy} needs the parameter '{name}'.")
+
+
+def _check_base(method_id: str, strategy: str, base: str | None, takes_base: bool) -> None:
+    if takes_base and base is None:
+        raise SuiteError(
+            f"method '{method_id}': {strategy} needs a base strategy, such as "
+            f'base = "{DEFAULT_BASE}".'
+        )
+    if not takes_base and base is not None:
+        raise SuiteError(f"method '{method_id}': {strategy} takes no base strategy: leave it out.")
+    if base is not None and _BASE in _parameters(strategy_class(base)):
+        raise SuiteError(f"method '{method_id}': the base strategy {base} needs one itself.")
+
+
+def _parameters(cls: Any) -> dict[str, inspect.Parameter]:  # noqa: ANN401
+    skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    found = inspect.signature(cls.__init__).parameters
+    return {name: value for name, value in found.items() if value.kind not in skipped}
+
+
+def _is_nested(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, dict) and set(value) == _NESTED
+
+
+def nested_method(method: MethodRecord) -> dict[str, Any]:
+    """Return a method as the value of another one's parameter."""
+    return {"strategy": method.strategy, "base": method.base, "params": dict(method.params)}
+
+
+def build_strategy(method: MethodRecord, context: StrategyContext) -> Any:  # noqa: ANN401
+    """Build the strategy of a unit.
+
+    A strategy that takes ``embeddings`` or ``seed`` gets the pool's and the query's. One with a
+    ``minority_anchor_selector`` and no ``minority_classes`` gets the wanted classes of the data.
+
+    Parameters
+    ----------
+    method : MethodRecord
+        Strategy, base and parameters.
+    context : StrategyContext
+        What the runner fills in.
+
+    Returns
+    -------
+    small_text.QueryStrategy
+        The strategy.
+    """
+    return _build(method.strategy, method.base, method.params, context)
+
+
+def _build(
+    strategy: str, base: str | None, params: Mapping[str, Any], context: StrategyContext
+) -> Any:  # noqa: ANN401
+    cls = strategy_class(strategy)
+    parameters = _parameters(cls)
+    kwargs = {
+        name: _build(value["strategy"], value["base"], value["params"], context)
+        if _is_nested(value)
+        else value
+        for name, value in params.items()
+    }
+    if base is not None:
+        kwargs[_BASE] = _build(base, None, {}, context)
+    if "embeddings" in parameters:
+        kwargs["embeddings"] = context.embeddings
+    if "seed" in parameters:
+        kwargs["seed"] = context.seed
+    if "minority_anchor_selector" in kwargs:
+        kwargs.setdefault("minority_classes", list(context.minority))
+    return cls(**kwargs)

@@ -1,0 +1,245 @@
+"""From a folder of results to a page: tables, figures, and the numbers behind them as files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import ablation_figure, balance_figure, learning_figure, png_bytes
+from benchmarks.frames import Section, rounds_frame, split_sections
+from benchmarks.notes import environment_lines, failures_table, section_facts, section_warnings
+from benchmarks.results import UnitResult, iterate_results, write_text_atomically
+from benchmarks.statistics import MIN_SEEDS_TO_MARK, Estimate
+from benchmarks.tables import (
+    Comparison,
+    ablation_table,
+    cost_table,
+    decimal,
+    difference_table,
+    number,
+    quality_table,
+)
+
+REPORT_NAME = "report.md"
+MEASURES = (
+    "num_labeled",
+    "minority_labeled",
+    "found",
+    "labeled_share",
+    "area_average_precision",
+    "area_f1",
+    "final_average_precision",
+    "final_f1",
+    "published_area_average_precision",
+    "published_area_f1",
+    "query_seconds",
+    "total_query_seconds",
+    "total_fit_seconds",
+    "harness_seconds",
+    "rows_scored",
+    "subpool_size",
+    "subpool_share",
+)
+COMPARED_MEASURES = ("area_average_precision", "area_f1", "minority_labeled")
+_HOW_TO_READ = f"""\
+Numbers are means over seeds with their 95 % bootstrap interval. All methods of a seed share split
+and initial labels, so differences are taken seed by seed; a difference is **bold** where its
+interval leaves out zero and at least {MIN_SEEDS_TO_MARK} seeds stand behind it. Rows are in a fixed
+order, not by result. Precision, F1 and average precision (AP) are those of a test set with the
+pool's own class mixture. An area is the mean height of a curve over the labels; "as published" is
+the AnchorAL paper's area, not normalised, with steps of one round. Minority labels include the
+initial ones. Seconds of a query are the strategy's alone: no fit, no evaluation, no encoding."""
+
+
+def write_report(results_dir: Path, out_dir: Path | None = None) -> Path:
+    """Write the report of a results folder: Markdown, figures, and the numbers behind them.
+
+    Parameters
+    ----------
+    results_dir : Path
+        Folder of results, as written by ``python -m benchmarks run``.
+    out_dir : Path, default=None
+        Where to write; None writes to ``report`` inside the results folder. Files of the same
+        names are replaced, each whole; no other file is touched.
+
+    Returns
+    -------
+    Path
+        ``report.md``. Beside it are ``rounds.csv`` (one row for each round), ``summary.json`` (the
+        tables' numbers with intervals) and ``figures``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is missing.
+    ValueError
+        If it holds no result.
+    benchmarks.results.ResultFileError
+        If a file in it is cut off or foreign.
+    """
+    results = list(iterate_results(results_dir))
+    if not results:
+        raise ValueError(
+            f"{results_dir} holds no results: run `python -m benchmarks run SUITE --out "
+            f"{results_dir}` first."
+        )
+    folder = results_dir / "report" if out_dir is None else out_dir
+    comparisons = [Comparison(section) for section in split_sections(results)]
+    for comparison in comparisons:
+        for name, data in draw_figures(comparison).items():
+            _write_whole(folder / "figures" / name, data)
+    write_text_atomically(folder / "rounds.csv", rounds_frame(results).to_csv(index=False))
+    summary = [summarize(comparison) for comparison in comparisons]
+    write_text_atomically(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_text_atomically(folder / REPORT_NAME, render_report(comparisons, results))
+    return folder / REPORT_NAME
+
+
+def render_report(comparisons: Sequence[Comparison], results: Sequence[UnitResult]) -> str:
+    """Return the report as Markdown.
+
+    Parameters
+    ----------
+    comparisons : sequence of Comparison
+        The sections, in order.
+    results : sequence of UnitResult
+        All units, failed ones included.
+
+    Returns
+    -------
+    str
+        The page, with links to the figures that `draw_figures` names.
+    """
+    failed = [result for result in results if result.status == "failed"]
+    parts = ["# Benchmark report", _HOW_TO_READ]
+    if failed:
+        parts.append(f"**{len(failed)} of {len(results)} units failed**, see the end.")
+    for comparison in comparisons:
+        parts += _section_parts(comparison, [other.section for other in comparisons])
+    if failed:
+        parts += ["## Failed units", failures_table(failed)]
+    parts += ["## Environment", *environment_lines(results)]
+    return "\n\n".join(parts) + "\n"
+
+
+def draw_figures(comparison: Comparison) -> dict[str, bytes]:
+    """Return the figures of a section as PNG, by file name.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The section; without any method but a ceiling it has no figure.
+
+    Returns
+    -------
+    dict of str to bytes
+        Learning curves, balance, and ablations where there are any.
+    """
+    drawing = {"learning": learning_figure, "balance": balance_figure, "ablations": ablation_figure}
+    return {
+        figure_name(comparison, kind): png_bytes(drawing[kind](comparison))
+        for kind in figure_kinds(comparison)
+    }
+
+
+def figure_kinds(comparison: Comparison) -> list[str]:
+    """Return which figures a section has."""
+    kinds = ["learning", "balance"] if comparison.curves else []
+    return [*kinds, "ablations"] if comparison.ablations and comparison.subject else kinds
+
+
+def figure_name(comparison: Comparison, kind: str) -> str:
+    """Return the file name of a figure, different for each section."""
+    section = comparison.section
+    parts = (section.suite, section.dataset, section.classifier, section.lineage, kind)
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in "-".join(parts)) + ".png"
+
+
+def summarize(comparison: Comparison) -> dict[str, Any]:
+    """Return the numbers of a section's tables as plain values.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The section.
+
+    Returns
+    -------
+    dict
+        Names, seeds and ``budget`` (labels at which methods are compared); ``methods``: method to
+        measure to mean, low, high and number of seeds; ``differences``: reference to method to
+        measure, likewise, paired by seed.
+    """
+    section, methods = comparison.section, comparison.methods
+    return {
+        "suite": section.suite,
+        "dataset": section.dataset,
+        "classifier": section.classifier,
+        "lineage": section.lineage,
+        "seeds": comparison.seeds,
+        "budget": comparison.budget,
+        "methods": {
+            name: {measure: _plain(comparison.estimate(name, measure)) for measure in MEASURES}
+            for name in methods
+        },
+        "differences": {
+            reference: {
+                name: {
+                    measure: _plain(comparison.difference(name, reference, measure))
+                    for measure in COMPARED_MEASURES
+                }
+                for name in methods
+                if name != reference and name not in comparison.ceilings
+            }
+            for reference in comparison.references
+        },
+    }
+
+
+def _section_parts(comparison: Comparison, sections: Sequence[Section]) -> Iterator[str]:
+    yield f"## {comparison.section.title}"
+    yield section_facts(comparison)
+    yield from section_warnings(comparison, sections)
+    yield quality_table(comparison)
+    if comparison.curves:
+        yield from _curve_parts(comparison)
+    if comparison.ablations:
+        yield "### Ablations"
+        yield ablation_table(comparison)
+        yield from _links(comparison, ["ablations"])
+
+
+def _curve_parts(comparison: Comparison) -> Iterator[str]:
+    if len(comparison.curves) > 1 and comparison.references:
+        yield "Area under average precision, paired by seed:"
+        yield difference_table(comparison, "area_average_precision", decimal)
+        yield "Minority labels found, paired by seed:"
+        yield difference_table(comparison, "minority_labeled", number)
+    yield "Cost and balance, means over the queries (share in labels: at the end):"
+    yield cost_table(comparison)
+    yield from _links(comparison, ["learning", "balance"])
+
+
+def _links(comparison: Comparison, kinds: Sequence[str]) -> Iterator[str]:
+    for kind in kinds:
+        if kind in figure_kinds(comparison):
+            title = f"{comparison.section.title}: {kind}"
+            yield f"![{title}](figures/{figure_name(comparison, kind)})"
+
+
+def _plain(estimate: Estimate | None) -> dict[str, float | int | None] | None:
+    return None if estimate is None else asdict(estimate)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)  # noqa: PTH105 - the call that is atomic on every platform
+    finally:
+        beside.unlink(missing_ok=True)

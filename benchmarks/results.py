@@ -1,0 +1,407 @@
+"""What one unit of a benchmark leaves behind: the schema, its hash, and whole files on disk.
+
+Only this module knows how a result looks on disk. A unit is one (suite, dataset, classifier,
+method, seed); it is written to ``DIR/<suite>/<dataset>/<classifier>/<method>/seed-<n>.json`` when
+it ends, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCHEMA_VERSION: Final = 1
+
+FULL_DATA: Final = "full-data"
+"""The strategy name of the ceiling: one fit on the true labels of the whole pool."""
+
+
+class ResultFileError(ValueError):
+    """A file that should hold a result, and doesn't."""
+
+
+class _Record(BaseModel):
+    """A part of a result: immutable, and strict about what it holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetRecord(_Record):
+    """The data that a unit ran on.
+
+    Parameters
+    ----------
+    id : str
+        Name and variant, such as ``debian-sections:electronics``: what tables show.
+    name : str
+        The name in the registry of datasets.
+    fingerprint : str
+        sha256 over texts, labels, class names and given splits. Results with unequal fingerprints
+        are of different data and must not be averaged.
+    class_names : tuple of str
+        Names in the order of the labels.
+    minority : tuple of str
+        The classes that are looked for.
+    num_texts : int
+        Number of texts before the split.
+    prevalence : float or None
+        Share that the rare class was sampled down to in the pool; None: as it came.
+    """
+
+    id: str
+    name: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    minority: tuple[str, ...]
+    num_texts: int
+    prevalence: float | None = None
+
+
+class EncoderRecord(_Record):
+    """The frozen encoder: its id, the sha256 of its weights, and the arithmetic it ran in."""
+
+    id: str
+    fingerprint: str
+    precision: str = "float32"
+    storage_dtype: str = "float32"
+
+
+class ClassifierRecord(_Record):
+    """The classifier: its id in tables, its kind in the registry, and its parameters."""
+
+    id: str
+    kind: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class MethodRecord(_Record):
+    """The query strategy: its id in tables, its class, base strategy and parameters."""
+
+    id: str
+    strategy: str
+    base: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    ablation: bool = False
+
+
+class ProtocolRecord(_Record):
+    """The loop: how many labels to begin with, how many a round, how many rounds, what is held out.
+
+    ``rounds`` counts the queries: a unit has ``rounds + 1`` records, of which the first is of the
+    initial labels alone.
+    """
+
+    rounds: int
+    query_size: int
+    initial_size: int
+    initial_minority: int
+    test_size: float
+    time_limit: float | None = None
+
+
+class SeedRecord(_Record):
+    """The number of a seed and the three seeds derived from it."""
+
+    number: int
+    data: int
+    model: int
+    query: int
+
+
+class UnitSpec(_Record):
+    """Everything that can change a number of a unit, resolved."""
+
+    suite: str
+    dataset: DatasetRecord
+    encoder: EncoderRecord
+    classifier: ClassifierRecord
+    method: MethodRecord
+    protocol: ProtocolRecord
+    seed: SeedRecord
+
+    @property
+    def relative_path(self) -> Path:
+        """Where the result lies below the results folder."""
+        return unit_path(
+            self.suite, self.dataset.id, self.classifier.id, self.method.id, self.seed.number
+        )
+
+    @property
+    def name(self) -> str:
+        """The unit in one line, for logs."""
+        return (
+            f"{self.dataset.id} / {self.classifier.id} / {self.method.id} / seed {self.seed.number}"
+        )
+
+
+class Environment(_Record):
+    """Where a unit ran. Never part of the hash: it should not change a number."""
+
+    python: str
+    packages: dict[str, str]
+    revision: str | None
+    dirty: bool | None
+    cpu: str
+    threads: int
+    device: str
+    finished_at: str
+
+
+class RoundRecord(_Record):
+    """One round: the model fitted on ``num_labeled`` labels, and the query that brought them.
+
+    Parameters
+    ----------
+    round : int
+        0 is the model of the initial labels, which no query brought.
+    num_labeled : int
+        Labels that the model was fitted on.
+    metrics : dict of str to float or None
+        ``macro_f1``, ``accuracy``, ``ece``, ``minority_precision``, ``minority_recall``,
+        ``minority_f1``, ``minority_average_precision`` (means over the minority classes, on the
+        test set weighted to the pool's own prior), ``found`` (share of the pool's minority texts
+        that are labelled) and ``minority_labeled`` (their number).
+    per_class : dict of str to dict
+        Class name to ``precision``, ``recall``, ``f1``, ``average_precision``; for minority
+        classes also ``found``.
+    labeled_counts : dict of str to int
+        Class name to number of labels.
+    subpool_counts : dict of str to int or None
+        Class name to number of texts in the subpool (true labels); None where the strategy has no
+        subpool.
+    subpool_size : int or None
+        Number of texts that the base strategy chose among.
+    num_anchors : int or None
+        Number of anchors, where the strategy has them.
+    rows_scored : int
+        Number of texts that the classifier scored or embedded during the query.
+    seconds : dict of str to float
+        ``query``, ``fit``, ``evaluate`` and ``harness`` (all the rest of the round); and
+        ``query.<step>`` for the steps that a strategy reports.
+    picks : tuple of int
+        Positions in the complete dataset that the query picked (round 0: the initial labels).
+    """
+
+    round: int
+    num_labeled: int
+    metrics: dict[str, float | None]
+    per_class: dict[str, dict[str, float | None]]
+    labeled_counts: dict[str, int]
+    subpool_counts: dict[str, int] | None = None
+    subpool_size: int | None = None
+    num_anchors: int | None = None
+    rows_scored: int = 0
+    seconds: dict[str, float] = Field(default_factory=dict)
+    picks: tuple[int, ...] = ()
+
+
+class ErrorRecord(_Record):
+    """Why a unit failed."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+class UnitResult(_Record):
+    """One unit, as it lies on disk.
+
+    Parameters
+    ----------
+    status : {"passed", "failed"}
+        Failed units are tried again by the next run.
+    spec : UnitSpec
+        What ran.
+    spec_hash : str
+        Hash of what can change a number, see :func:`spec_hash`.
+    environment : Environment
+        Where it ran.
+    pool_counts : dict of str to int
+        Class name to number of texts in the pool.
+    test_counts : dict of str to int
+        Class name to number of texts in the test set.
+    rounds : tuple of RoundRecord
+        The curve, in order; of a failed unit, empty.
+    summary : dict of str to float or None
+        Area under the curve of each metric, divided by the range of labels (``area_<metric>``), the
+        last value (``final_<metric>``) and sums of seconds (``seconds_<step>``).
+    error : ErrorRecord or None
+        Why it failed.
+    schema_version : int
+        Version of this schema.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    status: Literal["passed", "failed"]
+    spec: UnitSpec
+    spec_hash: str
+    environment: Environment
+    pool_counts: dict[str, int] = Field(default_factory=dict)
+    test_counts: dict[str, int] = Field(default_factory=dict)
+    rounds: tuple[RoundRecord, ...] = ()
+    summary: dict[str, float | None] = Field(default_factory=dict)
+    error: ErrorRecord | None = None
+
+    @property
+    def is_ceiling(self) -> bool:
+        """Whether this is the full-data row: one round, all labels."""
+        return self.spec.method.strategy == FULL_DATA
+
+
+def canonical_json(value: Any) -> str:  # noqa: ANN401
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1, "a": [0.5, None]})
+    '{"a":[0.5,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def spec_hash(spec: UnitSpec, version: str) -> str:
+    """Return the hash of everything that can change a number.
+
+    The suite's name, the names shown in tables, the path of a file and the mark of an ablation are
+    left out: renaming changes no number, and the data's fingerprint is in.
+
+    Parameters
+    ----------
+    spec : UnitSpec
+        The resolved unit.
+    version : str
+        Version of small-text-ext, which is part of the hash, as is the schema's.
+
+    Returns
+    -------
+    str
+        sha256 in hexadecimal.
+    """
+    content = spec.model_dump(
+        mode="json",
+        exclude={
+            "suite": True,
+            "dataset": {"id", "name"},
+            "classifier": {"id"},
+            "method": {"id", "ablation"},
+            "seed": {"number"},
+        },
+    )
+    payload = {"schema": SCHEMA_VERSION, "version": version, "spec": content}
+    return hashlib.sha256(canonical_json(payload).encode()).hexdigest()
+
+
+def unit_path(suite: str, dataset: str, classifier: str, method: str, seed: int) -> Path:
+    """Return the path of a unit below the results folder.
+
+    Names that are paths themselves (``csv:/data/x.csv``) keep to one folder each: whatever is not
+    a letter, a digit or one of ``.-_=`` becomes a hyphen.
+
+    Examples
+    --------
+    >>> unit_path("demo", "debian-sections:electronics", "mlp", "random", 0).as_posix()
+    'demo/debian-sections-electronics/mlp/random/seed-0.json'
+    """
+    folders = [folder_name(part) for part in (suite, dataset, classifier, method)]
+    return Path(*folders, f"seed-{seed}.json")
+
+
+def folder_name(name: str) -> str:
+    """Return a name that is one folder on every file system."""
+    kept = "".join(char if char.isalnum() or char in ".-_=" else "-" for char in name)
+    return kept.strip("-.") or "unnamed"
+
+
+def stable_content(result: UnitResult) -> str:
+    """Return the canonical JSON of a result without environment and seconds.
+
+    Two runs of one specification give byte-equal texts.
+    """
+    content = result.model_dump(mode="json", exclude={"environment"})
+    for record in content["rounds"]:
+        del record["seconds"]
+    content["summary"] = {
+        name: value for name, value in content["summary"].items() if not name.startswith("seconds_")
+    }
+    return canonical_json(content)
+
+
+def write_result(result: UnitResult, folder: Path) -> Path:
+    """Write a result whole, or not at all.
+
+    Parameters
+    ----------
+    result : UnitResult
+        A finished or failed unit.
+    folder : Path
+        The results folder; the file's place below it follows from the specification.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    path = folder / result.spec.relative_path
+    write_text_atomically(path, result.model_dump_json(indent=1) + "\n")
+    return path
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write beside the file, then put it in place: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)  # noqa: PTH105 - the call that is atomic on every platform
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_result(path: Path) -> UnitResult:
+    """Read one result.
+
+    Raises
+    ------
+    ResultFileError
+        If the file is cut off, or was not written by this runner; the message names the file.
+    """
+    try:
+        return UnitResult.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise ResultFileError(
+            f"{path} is not a result of schema {SCHEMA_VERSION} ({where}: {first['msg']}). "
+            "It was cut off or written by something else: delete it and run the suite again."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ResultFileError(f"{path} is not a text file: delete it and run again.") from error
+
+
+def result_paths(folder: Path) -> list[Path]:
+    """Return the files of a results folder that hold units, in a stable order."""
+    return sorted(folder.glob("*/*/*/*/seed-*.json"))
+
+
+def iterate_results(folder: Path) -> Iterator[UnitResult]:
+    """Read all results of a folder in a stable order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is missing.
+    ResultFileError
+        If one of the files is cut off or foreign.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder} is not a folder of results: run `python -m benchmarks run SUITE --out DIR`."
+        )
+    for path in result_paths(folder):
+        yield read_result(path)

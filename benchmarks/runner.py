@@ -1,0 +1,160 @@
+"""A run: vectors first, then every unit that has no valid result yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.encoders import ResolvedEncoder, embeddings_folder, encode_dataset
+from benchmarks.results import canonical_json, folder_name, write_text_atomically
+from benchmarks.specs import Suite
+from benchmarks.suggestions import SuiteError
+from benchmarks.units import (
+    Pending,
+    PreparedDataset,
+    Unit,
+    available_methods,
+    expand_units,
+    find_encoder,
+    pending_units,
+    prepare_datasets,
+)
+from benchmarks.worker import DataSource, Task
+
+MANIFEST = "units.json"
+"""Beside the results of a suite: the path and hash of every unit that was ever asked for."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A suite on this machine: its data, its units, and what is left to run.
+
+    Parameters
+    ----------
+    suite : Suite
+        The suite.
+    datasets : list of PreparedDataset
+        What is on this machine.
+    skipped : list of str
+        Why optional data sets and methods are left out.
+    encoder : ResolvedEncoder
+        The encoder.
+    units : list of Unit
+        All units.
+    pending : list of Pending
+        Those without a valid result.
+    """
+
+    suite: Suite
+    datasets: list[PreparedDataset]
+    skipped: list[str]
+    encoder: ResolvedEncoder
+    units: list[Unit]
+    pending: list[Pending]
+
+    @property
+    def pending_datasets(self) -> list[PreparedDataset]:
+        """The data sets that a pending unit needs."""
+        needed = {item.unit.spec.dataset.id for item in self.pending}
+        return [dataset for dataset in self.datasets if dataset.record.id in needed]
+
+
+def prepare_run(suite: Suite, folder: Path) -> Run:
+    """Load the data of a suite and find out what is left to run.
+
+    Parameters
+    ----------
+    suite : Suite
+        The suite.
+    folder : Path
+        The results folder; it need not exist.
+
+    Returns
+    -------
+    Run
+        Nothing is encoded or written yet.
+    """
+    suite, unavailable = available_methods(suite)
+    datasets, skipped = prepare_datasets(suite)
+    encoder = find_encoder(suite)
+    units = expand_units(suite, datasets, encoder)
+    return Run(
+        suite, datasets, [*unavailable, *skipped], encoder, units, pending_units(units, folder)
+    )
+
+
+def encode_pending(
+    run: Run, device: str | None = None, show_progress: bool | None = None
+) -> dict[str, DataSource]:
+    """Encode what pending units need, into the cache.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    device : str or None, default=None
+        Where to encode.
+    show_progress : bool or None, default=None
+        A progress bar; None shows it on a terminal only.
+
+    Returns
+    -------
+    dict of str to DataSource
+        By the id of the data set.
+    """
+    choice = run.suite.encoder
+    sources = {}
+    for dataset in run.pending_datasets:
+        encode_dataset(
+            dataset.data,
+            run.encoder,
+            precision=choice.precision,
+            storage_dtype=choice.storage_dtype,
+            device=device,
+            show_progress=show_progress,
+        )
+        sources[dataset.record.id] = DataSource(
+            embeddings=embeddings_folder(
+                dataset.data, run.encoder, choice.precision, choice.storage_dtype
+            ),
+            labels=dataset.data.labels,
+            is_test=dataset.data.is_test,
+            groups=dataset.data.groups,
+        )
+    return sources
+
+
+def make_tasks(
+    pending: Sequence[Pending],
+    sources: Mapping[str, DataSource],
+    folder: Path,
+    threads: int,
+    device: str | None = None,
+) -> list[Task]:
+    """Return the tasks of pending units."""
+    return [
+        Task(item.unit, sources[item.unit.spec.dataset.id], folder, threads, device)
+        for item in pending
+    ]
+
+
+def write_manifest(run: Run, folder: Path) -> Path:
+    """Add the units of a run to the list of all that was asked for, which ``status`` reads."""
+    path = folder / folder_name(run.suite.name) / MANIFEST
+    known = read_manifest(path)
+    asked = {unit.spec.relative_path.as_posix(): unit.hash for unit in run.units}
+    write_text_atomically(path, canonical_json({**known, **asked}) + "\n")
+    return path
+
+
+def read_manifest(path: Path) -> dict[str, str]:
+    """Return path to hash of every unit that was asked for; empty where there is no list."""
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SuiteError(f"{path} cannot be read ({error}): delete it and run again.") from error
+    return {str(key): str(value) for key, value in content.items()}

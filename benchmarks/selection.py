@@ -1,0 +1,132 @@
+"""What the options of the command line make of a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.datasets import ALL_RARE, DATASETS
+from benchmarks.parsing import apply_overrides, dataset_entry, parse_suite, read_suite
+from benchmarks.specs import DatasetEntry, Suite
+from benchmarks.suggestions import SuiteError, unknown_name
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The options of ``run`` and ``plan`` that change a suite.
+
+    Parameters
+    ----------
+    suite : str
+        Name or path.
+    seeds : int or None
+        Number of seeds.
+    datasets, methods, classifiers : sequence of str
+        What to keep; empty keeps all. A data set that the suite does not have, but the registry
+        does (or ``csv:PATH``, ``hub:NAME``), is run under the suite's protocol.
+    encoder : str or None
+        Another encoder.
+    overrides : sequence of str
+        ``key=value``.
+    minority : sequence of str
+        The wanted classes of every kept data set.
+    prevalence : float or None
+        Their share in the pool.
+    """
+
+    suite: str
+    seeds: int | None = None
+    datasets: Sequence[str] = field(default=())
+    methods: Sequence[str] = field(default=())
+    classifiers: Sequence[str] = field(default=())
+    encoder: str | None = None
+    overrides: Sequence[str] = field(default=())
+    minority: Sequence[str] = field(default=())
+    prevalence: float | None = None
+
+
+def select_suite(selection: Selection) -> Suite:
+    """Read a suite and apply the options.
+
+    Parameters
+    ----------
+    selection : Selection
+        The options.
+
+    Returns
+    -------
+    Suite
+        The checked suite, with what was asked for.
+
+    Raises
+    ------
+    SuiteError
+        If an option names something unknown, or the suite is wrong.
+    """
+    raw = apply_overrides(read_suite(selection.suite), selection.overrides)
+    if selection.seeds is not None:
+        raw["seeds"] = selection.seeds
+    if selection.encoder is not None:
+        raw["encoder"] = {**raw.get("encoder", {}), "name": selection.encoder}
+    suite = parse_suite(raw)
+    selected = suite.model_copy(
+        update={
+            "datasets": _selected_datasets(suite, selection),
+            "classifiers": _kept("classifier", suite.classifiers, selection.classifiers),
+            "methods": _kept("method", suite.methods, selection.methods),
+        }
+    )
+    _check_not_empty(selected)
+    return selected
+
+
+def _selected_datasets(suite: Suite, selection: Selection) -> tuple[DatasetEntry, ...]:
+    names = selection.datasets or [entry.id for entry in suite.datasets]
+    found = [entry for name in names for entry in _named_entries(suite, name)]
+    changes: dict[str, Any] = {}
+    if selection.minority:
+        changes["minority"] = tuple(selection.minority)
+    if selection.prevalence is not None:
+        changes["prevalence"] = selection.prevalence
+    if changes:
+        found = [dataset_entry({**_without_id(entry), **changes}) for entry in found]
+    return tuple({entry.id: entry for entry in found}.values())
+
+
+def _named_entries(suite: Suite, name: str) -> list[DatasetEntry]:
+    """Return the suite's data sets of this id or name, or a new one where it has none."""
+    by_id = [entry for entry in suite.datasets if entry.id == name]
+    found = by_id or [entry for entry in suite.datasets if entry.name == name]
+    if found:
+        return found
+    base, _, classes = name.partition(":")
+    if name in DATASETS or base in ("csv", "hub"):
+        return [dataset_entry({"name": name})]
+    if base in DATASETS and classes:
+        return [dataset_entry({"name": base, "minority": _class_list(classes)})]
+    raise unknown_name("data set", name, [*(entry.id for entry in suite.datasets), *DATASETS])
+
+
+def _class_list(text: str) -> str | tuple[str, ...]:
+    return ALL_RARE if text == ALL_RARE else tuple(text.split("+"))
+
+
+def _without_id(entry: DatasetEntry) -> dict[str, Any]:
+    content = entry.model_dump(exclude={"id"}, exclude_none=True)
+    return content if entry.wanted else {**content, "minority": None}
+
+
+def _kept(kind: str, known: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+    for name in wanted:
+        if name not in known:
+            raise unknown_name(f"{kind} of this suite", name, known)
+    return {name: value for name, value in known.items() if not wanted or name in wanted}
+
+
+def _check_not_empty(suite: Suite) -> None:
+    if not any(suite.method_records(entry.id) for entry in suite.datasets):
+        raise SuiteError(
+            f"Nothing is left of suite '{suite.name}': none of its methods "
+            f"({', '.join(suite.methods)}) runs on {', '.join(e.id for e in suite.datasets)}."
+        )

@@ -1,0 +1,203 @@
+"""Suites: what a TOML file may say, as models."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from benchmarks.datasets import dataset_spec, resolve_minority
+from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncoderEntry(_Entry):
+    """The frozen encoder of a suite.
+
+    Parameters
+    ----------
+    name : str
+        ``minilm``, a folder, or a name on the hub.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the encoder; it changes vectors, so it is part of the hash.
+    storage_dtype : {"float32", "float16"}
+        Of the vectors on disk.
+    """
+
+    name: str = "minilm"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    storage_dtype: Literal["float32", "float16"] = "float32"
+
+
+class DatasetEntry(_Entry):
+    """A data set of a suite, and what is made of it.
+
+    Parameters
+    ----------
+    name : str
+        A name of the registry, ``csv:PATH`` or ``hub:NAME``.
+    id : str or None
+        What tables show; by default the name with the wanted classes and the prevalence.
+    minority : list of str, "all" or None
+        The wanted classes, against the rest. None takes the first rare class of the registry; where
+        there is none, all classes count alike.
+    prevalence : float or None
+        Share that the wanted class is sampled down to in the pool.
+    max_texts : int or None
+        Draw so many texts first, always the same ones.
+    optional : bool
+        Where the source is missing, skip it and say so.
+    config, revision, text_column, label_column : str or None
+        For ``hub:``.
+    """
+
+    name: str
+    id: str = ""
+    minority: tuple[str, ...] | str | None = None
+    prevalence: float | None = Field(default=None, gt=0, lt=1)
+    max_texts: int | None = Field(default=None, ge=1)
+    optional: bool = False
+    config: str | None = None
+    revision: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, value: Any) -> Any:  # noqa: ANN401 - raw TOML
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            return value
+        spec = dataset_spec(value["name"])
+        minority = resolve_minority(spec, value.get("minority"))
+        marks = ":" + ("all" if value.get("minority") == "all" else "+".join(minority))
+        share = value.get("prevalence")
+        default = value["name"] + marks.rstrip(":") + (f"@{share:g}" if share else "")
+        return {"id": default, **value, "minority": minority}
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The wanted classes; empty where all count alike."""
+        return tuple(self.minority or ())
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the loader of ``hub:`` gets."""
+        names = ("config", "revision", "text_column", "label_column")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class ClassifierEntry(_Entry):
+    """A classifier of a suite: its kind, and any parameters of its class."""
+
+    kind: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class MethodEntry(_Entry):
+    """A method of a suite: strategy, base, any parameters of its class; and where it runs.
+
+    Parameters
+    ----------
+    strategy : str
+        A class of small-text-ext or small-text, or ``full-data``.
+    base : str or None
+        The base strategy.
+    params : dict
+        Parameters of the strategy. ``{method = "NAME"}`` stands for another method of the suite.
+    ablation : bool
+        Tables show it apart.
+    datasets : tuple of str or None
+        Ids of the data sets it runs on; None: all.
+    requires : str or None
+        A package that it needs; where it is not installed, the method is skipped, and that is said.
+    on : dict of str to dict
+        Other parameters on one data set, by its id: a subpool for millions of texts does not
+        filter a thousand.
+    """
+
+    strategy: str
+    base: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    ablation: bool = False
+    datasets: tuple[str, ...] | None = None
+    requires: str | None = None
+    on: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class Suite(_Entry):
+    """A whole suite, see ``suites/*.toml``.
+
+    Parameters
+    ----------
+    name, description : str
+        The folder of the results, and one line for ``list``.
+    seeds : int
+        Number of seeds.
+    rounds, query_size : int
+        Queries, and labels of each.
+    initial_size, initial_minority : int
+        Labels before the first query, and how many of them of each wanted class.
+    test_size : float
+        Share of the test set, where the data have none of their own.
+    time_limit : float or None
+        Seconds after which a unit starts no further round. What a unit reaches then depends on the
+        machine.
+    encoder, datasets, classifiers, methods
+        What is run: every method on every data set with every classifier and seed.
+    """
+
+    name: str
+    description: str = ""
+    seeds: int = Field(default=3, ge=1)
+    rounds: int = Field(default=20, ge=0)
+    query_size: int = Field(default=25, ge=1)
+    initial_size: int = Field(default=100, ge=1)
+    initial_minority: int = Field(default=5, ge=1)
+    test_size: float = Field(default=0.2, gt=0, lt=1)
+    time_limit: float | None = Field(default=None, gt=0)
+    encoder: EncoderEntry = EncoderEntry()
+    datasets: tuple[DatasetEntry, ...] = Field(min_length=1)
+    classifiers: dict[str, ClassifierEntry] = Field(min_length=1)
+    methods: dict[str, MethodEntry] = Field(min_length=1)
+
+    @property
+    def protocol(self) -> ProtocolRecord:
+        """The loop's part."""
+        return ProtocolRecord(
+            rounds=self.rounds,
+            query_size=self.query_size,
+            initial_size=self.initial_size,
+            initial_minority=self.initial_minority,
+            test_size=self.test_size,
+            time_limit=self.time_limit,
+        )
+
+    def classifier_records(self) -> list[ClassifierRecord]:
+        """Return the classifiers as results describe them."""
+        return [
+            ClassifierRecord(id=name, kind=entry.kind, params=entry.params)
+            for name, entry in self.classifiers.items()
+        ]
+
+    def method_records(self, dataset: str) -> list[MethodRecord]:
+        """Return the methods that run on a data set as results describe them."""
+        return [
+            method_record(name, entry, dataset)
+            for name, entry in self.methods.items()
+            if entry.datasets is None or dataset in entry.datasets
+        ]
+
+
+def method_record(name: str, entry: MethodEntry, dataset: str | None = None) -> MethodRecord:
+    """Return one method, with its parameters on one data set, as results describe it."""
+    return MethodRecord(
+        id=name,
+        strategy=entry.strategy,
+        base=entry.base,
+        params={**entry.params, **entry.on.get(dataset or "", {})},
+        ablation=entry.ablation,
+    )

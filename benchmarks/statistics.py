@@ -1,0 +1,207 @@
+"""What a handful of seeds says: means with intervals, differences by seed, areas under curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.integrate import trapezoid
+
+from small_text_ext._statistics import bootstrap_interval
+
+MIN_SEEDS_TO_MARK = 6
+"""Seeds needed before a difference may be called one: with five, chance alone gives all the same
+sign in one case of sixteen, and the bootstrap interval then leaves out zero."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, with what is known of its spread.
+
+    Parameters
+    ----------
+    mean : float
+        Mean over the seeds.
+    low, high : float or None
+        Ends of the 95 % bootstrap interval of the mean; None with one seed.
+    num_seeds : int
+        Number of seeds.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    num_seeds: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the interval, and enough seeds stand behind it to say so."""
+        if self.low is None or self.high is None or self.num_seeds < MIN_SEEDS_TO_MARK:
+            return False
+        return self.low > 0 or self.high < 0
+
+
+def estimate_mean(values: Iterable[float | None], *, seed: int = 0) -> Estimate | None:
+    """Return the mean over seeds and its 95 % bootstrap interval.
+
+    Parameters
+    ----------
+    values : iterable of float or None
+        One value for each seed; None and NaN (not measured) are left out.
+    seed : int, default=0
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate or None
+        None where no seed has a value.
+
+    Examples
+    --------
+    >>> estimate_mean([0.5, None])
+    Estimate(mean=0.5, low=None, high=None, num_seeds=1)
+    """
+    known = [value for value in values if value is not None and not np.isnan(value)]
+    if not known:
+        return None
+    interval = bootstrap_interval(known, seed=seed)
+    low, high = (None, None) if interval is None else (float(interval[0]), float(interval[1]))
+    return Estimate(float(np.mean(known)), low, high, len(known))
+
+
+def paired_difference(
+    values: Mapping[int, float | None], reference: Mapping[int, float | None], *, seed: int = 0
+) -> Estimate | None:
+    """Return the mean difference to a reference over the seeds that both have.
+
+    Methods share split and initial labels within a seed: the difference by seed is free of what
+    makes one seed's split easier than another's, so its interval is far narrower than those of the
+    two means.
+
+    Parameters
+    ----------
+    values, reference : mapping of int to float or None
+        Seed to value; seeds that one of the two lacks, or has no value for, are left out.
+    seed : int, default=0
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate or None
+        Of ``values - reference``; None where no seed is shared.
+
+    Examples
+    --------
+    >>> paired_difference({0: 0.75, 1: 0.5}, {0: 0.5, 1: 0.25, 2: 0.9}).mean
+    0.25
+    """
+    differences = []
+    for number in sorted(values.keys() & reference.keys()):
+        value, other = values[number], reference[number]
+        if value is not None and other is not None:
+            differences.append(value - other)
+    return estimate_mean(differences, seed=seed)
+
+
+def normalized_area(num_labeled: Sequence[int], values: Sequence[float | None]) -> float | None:
+    """Return the area under a curve over labels, divided by the range of labels.
+
+    It reads as the mean value while labels are bought, in the units of the value: high early counts
+    as much as high late.
+
+    Parameters
+    ----------
+    num_labeled : sequence of int, shape (rounds,)
+        Number of labels at each point, strictly increasing.
+    values : sequence of float or None, shape (rounds,)
+        The value at each point.
+
+    Returns
+    -------
+    float or None
+        The area by the trapezoid rule over ``num_labeled[-1] - num_labeled[0]``; the value itself
+        for one point; None where there is no point or one was not measured.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ or labels do not increase.
+
+    Examples
+    --------
+    >>> normalized_area([100, 125, 175], [0.0, 0.5, 0.5])
+    0.4166666666666667
+    """
+    if len(num_labeled) != len(values):
+        raise ValueError(
+            f"num_labeled has {len(num_labeled)} points and values {len(values)}: pass one value "
+            "for each point."
+        )
+    if not _is_measured(values):
+        return None
+    labels = np.asarray(num_labeled, dtype=np.float64)
+    if (np.diff(labels) <= 0).any():
+        raise ValueError(f"num_labeled is {list(num_labeled)}: the labels must increase.")
+    curve = np.asarray(values, dtype=np.float64)
+    if len(curve) == 1:
+        return float(curve[0])
+    return float(trapezoid(curve, labels) / (labels[-1] - labels[0]))
+
+
+def published_area(values: Sequence[float | None]) -> float | None:
+    """Return the area as the AnchorAL paper computes it: by trapezoids one round wide.
+
+    It grows with the number of rounds, so only runs of equal length can be compared.
+
+    Parameters
+    ----------
+    values : sequence of float or None, shape (rounds,)
+        The value after each round.
+
+    Returns
+    -------
+    float or None
+        Between 0 and ``rounds - 1`` for values between 0 and 1; None where there is no point or one
+        was not measured.
+
+    References
+    ----------
+    Lesci and Vlachos, "AnchorAL", NAACL 2024; the notebooks of its repository.
+
+    Examples
+    --------
+    >>> published_area([0.0, 0.5, 0.5])
+    0.75
+    """
+    if not _is_measured(values):
+        return None
+    return float(trapezoid(np.asarray(values, dtype=np.float64), dx=1.0))
+
+
+def seconds_per_query(seconds: ArrayLike) -> float | None:
+    """Return the mean seconds of a query.
+
+    Parameters
+    ----------
+    seconds : array-like of float, shape (rounds + 1,)
+        Query seconds of each record of a unit. The first, of the initial labels, is left out: no
+        query brought them.
+
+    Returns
+    -------
+    float or None
+        None where there was no query.
+
+    Examples
+    --------
+    >>> seconds_per_query([0.0, 0.5, 1.0])
+    0.75
+    """
+    queries = np.asarray(seconds, dtype=np.float64)[1:]
+    return float(queries.mean()) if queries.size else None
+
+
+def _is_measured(values: Sequence[float | None]) -> bool:
+    return len(values) > 0 and not any(value is None or np.isnan(value) for value in values)

@@ -1,0 +1,224 @@
+"""From a suite to units: data loaded, encoders resolved, and what is still to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import small_text_ext
+from benchmarks.datasets import (
+    LabeledTexts,
+    MissingSourceError,
+    against_the_rest,
+    limit_texts,
+    load_texts,
+)
+from benchmarks.encoders import ResolvedEncoder, resolve_encoder
+from benchmarks.results import (
+    DatasetRecord,
+    EncoderRecord,
+    ResultFileError,
+    UnitSpec,
+    read_result,
+    spec_hash,
+)
+from benchmarks.specs import DatasetEntry, Suite
+from benchmarks.splits import seed_triple
+
+Reason = Literal["new", "changed", "failed", "unreadable"]
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """A data set of a suite, loaded and relabelled.
+
+    Parameters
+    ----------
+    entry : DatasetEntry
+        What the suite says.
+    data : LabeledTexts
+        The texts, before any split.
+    record : DatasetRecord
+        What results say.
+    """
+
+    entry: DatasetEntry
+    data: LabeledTexts
+    record: DatasetRecord
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One thing to run: its specification and the hash of it."""
+
+    spec: UnitSpec
+    hash: str
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A unit that is to be run, and why."""
+
+    unit: Unit
+    reason: Reason
+
+
+def available_methods(suite: Suite) -> tuple[Suite, list[str]]:
+    """Drop the methods whose package is not installed.
+
+    Parameters
+    ----------
+    suite : Suite
+        The suite.
+
+    Returns
+    -------
+    suite : Suite
+        What can run here.
+    skipped : list of str
+        One sentence for each method that can't.
+    """
+    missing = {
+        name: entry.requires
+        for name, entry in suite.methods.items()
+        if entry.requires is not None and find_spec(entry.requires) is None
+    }
+    kept = {name: entry for name, entry in suite.methods.items() if name not in missing}
+    skipped = [
+        f"{name} is left out: the package {package} is not installed."
+        for name, package in missing.items()
+    ]
+    return suite.model_copy(update={"methods": kept}), skipped
+
+
+def prepare_datasets(suite: Suite) -> tuple[list[PreparedDataset], list[str]]:
+    """Load the data sets of a suite.
+
+    Parameters
+    ----------
+    suite : Suite
+        The suite.
+
+    Returns
+    -------
+    prepared : list of PreparedDataset
+        Those that are on this machine.
+    skipped : list of str
+        One sentence for each optional one that isn't.
+
+    Raises
+    ------
+    MissingSourceError
+        If one that is not optional is missing, or all are.
+    """
+    prepared, skipped = [], []
+    for entry in suite.datasets:
+        try:
+            prepared.append(prepare_dataset(entry))
+        except MissingSourceError as error:
+            if not entry.optional:
+                raise
+            skipped.append(f"{entry.id} is left out: {error}")
+    if not prepared:
+        raise MissingSourceError(" ".join(skipped))
+    return prepared, skipped
+
+
+def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
+    """Load one data set, draw its sample, and put the wanted classes against the rest."""
+    data = limit_texts(load_texts(entry.name, entry.options), entry.max_texts)
+    if entry.wanted:
+        data = against_the_rest(data, entry.wanted)
+    record = DatasetRecord(
+        id=entry.id,
+        name=entry.name,
+        fingerprint=data.fingerprint,
+        class_names=data.class_names,
+        minority=entry.wanted,
+        num_texts=len(data),
+        prevalence=entry.prevalence,
+    )
+    return PreparedDataset(entry, data, record)
+
+
+def find_encoder(suite: Suite) -> ResolvedEncoder:
+    """Find the encoder of a suite."""
+    return resolve_encoder(suite.encoder.name)
+
+
+def expand_units(
+    suite: Suite, datasets: Iterable[PreparedDataset], encoder: ResolvedEncoder
+) -> list[Unit]:
+    """Return every unit of a suite, those that share data next to each other.
+
+    Parameters
+    ----------
+    suite : Suite
+        The suite.
+    datasets : iterable of PreparedDataset
+        Its data sets.
+    encoder : ResolvedEncoder
+        Its encoder.
+
+    Returns
+    -------
+    list of Unit
+        By data set, seed, classifier and method.
+    """
+    record = EncoderRecord(
+        id=encoder.id,
+        fingerprint=encoder.fingerprint,
+        precision=suite.encoder.precision,
+        storage_dtype=suite.encoder.storage_dtype,
+    )
+    specs = [
+        UnitSpec(
+            suite=suite.name,
+            dataset=dataset.record,
+            encoder=record,
+            classifier=classifier,
+            method=method,
+            protocol=suite.protocol,
+            seed=seed_triple(number),
+        )
+        for dataset in datasets
+        for number in range(suite.seeds)
+        for classifier in suite.classifier_records()
+        for method in suite.method_records(dataset.record.id)
+    ]
+    return [Unit(spec, spec_hash(spec, small_text_ext.__version__)) for spec in specs]
+
+
+def pending_units(units: Sequence[Unit], folder: Path) -> list[Pending]:
+    """Return the units without a valid result, and why each is to be run.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+        What the suite asks for.
+    folder : Path
+        The results folder.
+
+    Returns
+    -------
+    list of Pending
+        ``new``: there is no file; ``changed``: it has another hash; ``failed``: it failed;
+        ``unreadable``: it is cut off or foreign.
+    """
+    reasons = [(unit, _reason(unit, folder / unit.spec.relative_path)) for unit in units]
+    return [Pending(unit, reason) for unit, reason in reasons if reason is not None]
+
+
+def _reason(unit: Unit, path: Path) -> Reason | None:
+    if not path.exists():
+        return "new"
+    try:
+        result = read_result(path)
+    except ResultFileError:
+        return "unreadable"
+    if result.spec_hash != unit.hash:
+        return "changed"
+    return "failed" if result.status == "failed" else None

@@ -1,0 +1,173 @@
+"""What a worker does: one unit, from vectors on disk to a result file."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.environment import describe_environment
+from benchmarks.loop import UnitData, prepare_data, run_unit, summarize
+from benchmarks.results import ErrorRecord, UnitResult, canonical_json, write_result
+from benchmarks.units import Unit
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The data of a unit, as it travels to a worker: the vectors stay on disk.
+
+    Parameters
+    ----------
+    embeddings : Path
+        Folder of the vectors of the complete data set.
+    labels : numpy.ndarray of int64, shape (n,)
+        Its labels.
+    is_test : numpy.ndarray of bool, shape (n,), or None
+        Its own split.
+    groups : numpy.ndarray of int64, shape (n,), or None
+        Its groups.
+    """
+
+    embeddings: Path
+    labels: NDArray[np.int64]
+    is_test: NDArray[np.bool_] | None = None
+    groups: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A unit with all that is needed to run it in another process.
+
+    Parameters
+    ----------
+    unit : Unit
+        What to run.
+    source : DataSource
+        Its data.
+    results : Path
+        Where the result goes.
+    threads : int
+        Threads that it may use.
+    device : str or None
+        Where classifiers are trained.
+    """
+
+    unit: Unit
+    source: DataSource
+    results: Path
+    threads: int
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the display shows of a finished unit."""
+
+    task: Task
+    status: Literal["passed", "failed"]
+    seconds: float
+    message: str
+
+
+def execute(task: Task) -> Outcome:
+    """Run a unit and write its result, whatever happens in it.
+
+    Parameters
+    ----------
+    task : Task
+        The unit.
+
+    Returns
+    -------
+    Outcome
+        Passed, or failed with the error that now stands in the file, too.
+    """
+    start = time.perf_counter()
+    _limit_threads(task.threads)
+    try:
+        result = _passed(task)
+    except Exception as error:  # the run goes on: the file tells what happened
+        result = failed_result(task, error)
+    write_result(result, task.results)
+    return Outcome(task, result.status, time.perf_counter() - start, _message(result))
+
+
+def failed_result(task: Task, error: BaseException) -> UnitResult:
+    """Return the record of a unit that failed."""
+    record = ErrorRecord(
+        type=type(error).__name__,
+        message=str(error),
+        traceback="".join(traceback.format_exception(error)),
+    )
+    return UnitResult(
+        status="failed",
+        spec=task.unit.spec,
+        spec_hash=task.unit.hash,
+        environment=describe_environment(task.threads, task.device),
+        error=record,
+    )
+
+
+def _passed(task: Task) -> UnitResult:
+    data = _unit_data(task)
+    records = run_unit(task.unit.spec, data, task.device)
+    return UnitResult(
+        status="passed",
+        spec=task.unit.spec,
+        spec_hash=task.unit.hash,
+        environment=describe_environment(task.threads, task.device),
+        pool_counts=data.counts(data.pool_labels),
+        test_counts=data.counts(data.test_labels),
+        rounds=records,
+        summary=summarize(records),
+    )
+
+
+_last_data: dict[str, UnitData] = {}
+"""The data of the last unit: the next one in line mostly has the same."""
+
+
+def _unit_data(task: Task) -> UnitData:
+    spec = task.unit.spec
+    key = canonical_json(
+        [
+            str(task.source.embeddings),
+            spec.dataset.model_dump(mode="json"),
+            spec.protocol.model_dump(mode="json"),
+            spec.seed.data,
+        ]
+    )
+    if key not in _last_data:
+        _last_data.clear()
+        _last_data[key] = _load_data(task)
+    return _last_data[key]
+
+
+def _load_data(task: Task) -> UnitData:
+    from small_text_ext.pool.embeddings import PoolEmbeddings
+
+    source = task.source
+    vectors = PoolEmbeddings.open(source.embeddings)
+    return prepare_data(task.unit.spec, vectors, source.labels, source.is_test, source.groups)
+
+
+def _limit_threads(threads: int) -> None:
+    import torch
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    threadpool_limits(threads)
+    torch.set_num_threads(threads)
+
+
+def _message(result: UnitResult) -> str:
+    if result.error is not None:
+        return f"{result.error.type}: {result.error.message}"
+    last = result.rounds[-1].metrics
+    shown = {"AP": "minority_average_precision", "F1": "minority_f1", "found": "found"}
+    values = [(label, last.get(name)) for label, name in shown.items()]
+    return ", ".join(f"{label} {value:.3f}" for label, value in values if value is not None)

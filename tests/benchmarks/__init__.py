@@ -1,0 +1,1 @@
+"""Tests of the benchmark runner; the files mirror those of ``benchmarks``."""

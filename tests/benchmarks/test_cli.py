@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from benchmarks.cli import app
+from benchmarks.results import iterate_results, read_result, result_paths, stable_content
+
+ROOT = Path(__file__).parents[2]
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def plain(result: Result) -> str:
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", result.output).split())
+
+
+@pytest.fixture(scope="module")
+def finished(suite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of the small suite."""
+    folder = tmp_path_factory.mktemp("finished")
+    result = invoke("run", suite_file, "--out", folder)
+    assert result.exit_code == 0, result.output
+    assert "6 units passed, 0 failed" in plain(result)
+    return folder
+
+
+def test_a_run_writes_one_file_for_each_unit(finished: Path) -> None:
+    names = [path.relative_to(finished).as_posix() for path in result_paths(finished)]
+    assert names == [
+        f"titles/titles/logistic/{method}/seed-{seed}.json"
+        for method in ("anchoral", "least-confidence", "random")
+        for seed in (0, 1)
+    ]
+    for result in iterate_results(finished):
+        assert len(result.rounds) == 3
+        assert result.summary["area_minority_average_precision"] is not None
+        assert max(record.seconds["harness"] for record in result.rounds) < 5
+        assert sum(result.pool_counts.values()) == 192
+        assert sum(result.test_counts.values()) == 48
+
+
+def test_a_second_run_has_nothing_to_do(suite_file: Path, finished: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in result_paths(finished)}
+    result = invoke("run", suite_file, "--out", finished)
+    assert result.exit_code == 0
+    assert "6 done, 0 to run" in plain(result)
+    assert {path: path.stat().st_mtime_ns for path in result_paths(finished)} == before
+
+
+def test_two_runs_give_equal_files_but_for_time_and_place(
+    suite_file: Path, finished: Path, tmp_path: Path
+) -> None:
+    assert invoke("run", suite_file, "--out", tmp_path).exit_code == 0
+    first, second = (
+        [stable_content(result) for result in iterate_results(folder)]
+        for folder in (finished, tmp_path)
+    )
+    assert first == second
+    assert len(first) == 6
+
+
+def test_what_changed_is_run_again_and_said(suite_file: Path, tmp_path: Path) -> None:
+    one = ("--out", tmp_path, "--method", "random", "--seeds", 1)
+    assert invoke("run", suite_file, *one).exit_code == 0
+    again = invoke("run", suite_file, *one, "--set", "query_size=6")
+    assert "1 specification changed since they ran, run again" in plain(again)
+    assert [record.num_labeled for record in next(iterate_results(tmp_path)).rounds] == [12, 18, 24]
+    next(iter(result_paths(tmp_path))).write_text("{")
+    assert "1 result file cut off" in plain(invoke("run", suite_file, *one))
+
+
+def test_a_failed_unit_is_recorded_and_the_run_goes_on(suite_file: Path, tmp_path: Path) -> None:
+    text = suite_file.read_text() + "\n[methods.anchor-subsampling]\nsubsample_size = 50\n"
+    broken = tmp_path / "broken.toml"
+    broken.write_text(text)
+    arguments = ("run", broken, "--seeds", 1, "--out", tmp_path / "out")
+    result = invoke(*arguments)
+    assert result.exit_code == 1
+    assert "3 units passed, 1 failed" in plain(result)
+    path = tmp_path / "out/broken/titles/logistic/anchor-subsampling/seed-0.json"
+    error = read_result(path).error
+    assert error is not None
+    assert error.type == "AttributeError"
+    assert "embed" in error.message
+    assert "Traceback" in error.traceback
+    assert "1 failed before, tried again" in plain(invoke(*arguments))
+    status = invoke("status", tmp_path / "out")
+    assert status.exit_code == 1
+    assert "embed" in plain(status)
+
+
+def test_status_counts_what_is_missing(suite_file: Path, tmp_path: Path) -> None:
+    one = ("--out", tmp_path, "--method", "random", "--seeds", 2)
+    assert invoke("run", suite_file, *one).exit_code == 0
+    result_paths(tmp_path)[0].unlink()
+    result = invoke("status", tmp_path)
+    assert result.exit_code == 0
+    assert re.search(r"random │ 1 │ 0 │ 1", plain(result))
+
+
+def test_a_data_set_of_the_user_s_is_made_rare(titles_csv: Path, tmp_path: Path) -> None:
+    arguments = ["--dataset", f"csv:{titles_csv}", "--minority", "tech", "--prevalence", 0.05]
+    smaller = ["--set", "initial_size=12", "--set", "initial_minority=2", "--set", "rounds=1"]
+    options = ["--method", "random", "--seeds", 1, "--classifier", "logistic", "--out", tmp_path]
+    result = invoke("run", "smoke", *arguments, *smaller, *options)
+    assert result.exit_code == 0, result.output
+    counts = next(iterate_results(tmp_path)).pool_counts
+    assert counts == {"other": 154, "tech": 9}
+
+
+def test_plan_counts_units_texts_and_fits(suite_file: Path, finished: Path, tmp_path: Path) -> None:
+    text = plain(invoke("plan", suite_file, "--out", tmp_path))
+    assert "units of the suite 6" in text
+    assert "of them to run 6" in text
+    assert "texts to encode 0" in text
+    assert "fits 18" in text
+    assert "hours" in text
+    other = plain(
+        invoke("plan", suite_file, "--out", tmp_path, "--set", "encoder.precision=bfloat16")
+    )
+    assert "texts to encode 240" in other
+    assert "of them to run 0" in plain(invoke("plan", suite_file, "--out", finished))
+
+
+def test_list_names_everything() -> None:
+    text = plain(invoke("list"))
+    for name in (
+        "demo",
+        "bbc-news",
+        "anchoral",
+        "minilm",
+        "sklearn:LogisticRegression",
+        "AnchorAL",
+    ):
+        assert name in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "dmo"), "Did you mean 'demo'"),
+        (("run", "demo", "--method", "anchral"), "Did you mean 'anchoral'"),
+        (("run", "demo", "--set", "round=3"), "Did you mean 'rounds'"),
+        (("run", "demo", "--dataset", "csv:/nowhere/x.csv"), "no such file"),
+        (("status", "/nowhere"), "not a folder of results"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    extra = ["--out", str(tmp_path)] if arguments[0] == "run" else []
+    result = invoke(*arguments, *extra)
+    assert result.exit_code == 2
+    assert message in plain(result)
+    assert "Traceback" not in result.output
+
+
+def test_an_optional_data_set_is_skipped_and_said(suite_file: Path, tmp_path: Path) -> None:
+    missing = f'[[datasets]]\nname = "csv:{tmp_path}/none.csv"\nid = "none"\noptional = true\n\n'
+    text = suite_file.read_text().replace("[classifiers", f"{missing}[classifiers")
+    suite = tmp_path / "optional.toml"
+    suite.write_text(text)
+    result = invoke("run", suite, "--out", tmp_path, "--seeds", 1, "--method", "random")
+    assert result.exit_code == 0
+    assert "none is left out" in plain(result)
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_results(process: subprocess.Popen[str], folder: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not result_paths(folder):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("kill", "jobs", "code"), [(signal.SIGKILL, 1, -signal.SIGKILL), (signal.SIGINT, 2, 130)]
+)
+def test_what_has_finished_outlives_the_run(
+    suite_file: Path, finished: Path, tmp_path: Path, kill: signal.Signals, jobs: int, code: int
+) -> None:
+    process = start("run", suite_file, "--seeds", 60, "--jobs", jobs, "--out", tmp_path)
+    wait_for_results(process, tmp_path)
+    os.killpg(process.pid, kill)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == code, output
+    kept = {path: path.read_bytes() for path in result_paths(tmp_path)}
+    assert 0 < len(kept) < 180
+    assert {read_result(path).status for path in kept} == {"passed"}
+    assert invoke("run", suite_file, "--out", tmp_path).exit_code == 0
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    for expected in iterate_results(finished):
+        got = read_result(tmp_path / expected.spec.relative_path)
+        assert stable_content(got) == stable_content(expected)
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_the_smoke_suite_passes(tmp_path: Path) -> None:
+    news = ("--dataset", "bbc-news:business@0.1", "--classifier", "logistic")
+    result = invoke("run", "smoke", "--seeds", 1, *news, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    results = list(iterate_results(tmp_path))
+    assert len(results) == 7
+    assert sum(result.is_ceiling for result in results) == 1
+    report = invoke("report", tmp_path)
+    assert report.exit_code == 0, report.output
+    assert (tmp_path / "report" / "report.md").is_file()

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.loop import UnitData, prepare_data, run_unit, summarize
+from benchmarks.results import (
+    FULL_DATA,
+    ClassifierRecord,
+    MethodRecord,
+    ProtocolRecord,
+    RoundRecord,
+    UnitSpec,
+)
+from benchmarks.splits import seed_triple
+from tests.benchmarks.test_results import make_spec
+
+LABELS = np.repeat([0, 1], [360, 40])
+RANDOM = MethodRecord(id="random", strategy="RandomSampling")
+UNCERTAIN = MethodRecord(id="least-confidence", strategy="LeastConfidence")
+ANCHORAL = MethodRecord(
+    id="anchoral",
+    strategy="AnchorAL",
+    base="LeastConfidence",
+    params={"subpool_size": 60, "num_neighbors": 10},
+)
+CEILING = MethodRecord(id="full-data", strategy=FULL_DATA)
+LOGISTIC = ClassifierRecord(id="logistic", kind="sklearn:LogisticRegression")
+
+
+@pytest.fixture(scope="module")
+def vectors() -> NDArray[np.float32]:
+    rows = np.random.default_rng(0).normal(size=(400, 8))
+    rows[LABELS == 1] += 1.0
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+def unit(method: MethodRecord, **protocol: Any) -> UnitSpec:  # noqa: ANN401 - fields of a model
+    content: dict[str, Any] = {
+        "rounds": 3,
+        "query_size": 10,
+        "initial_size": 20,
+        "initial_minority": 3,
+        "test_size": 0.2,
+    }
+    return make_spec(
+        method=method, classifier=LOGISTIC, protocol=ProtocolRecord(**{**content, **protocol})
+    )
+
+
+def run(
+    method: MethodRecord,
+    vectors: NDArray[np.float32],
+    **protocol: Any,  # noqa: ANN401
+) -> tuple[UnitData, tuple[RoundRecord, ...]]:
+    spec = unit(method, **protocol)
+    data = prepare_data(spec, vectors, LABELS)
+    return data, run_unit(spec, data)
+
+
+def test_all_methods_of_a_seed_share_split_and_first_labels(vectors: NDArray[np.float32]) -> None:
+    initial = {run(method, vectors)[1][0].picks for method in (RANDOM, UNCERTAIN, ANCHORAL)}
+    first_models = {
+        str(run(method, vectors)[1][0].metrics) for method in (RANDOM, UNCERTAIN, ANCHORAL)
+    }
+    assert len(initial) == len(first_models) == 1
+    other = prepare_data(unit(RANDOM).model_copy(update={"seed": seed_triple(1)}), vectors, LABELS)
+    assert set(other.pool_rows[other.initial]) != set(initial.pop())
+
+
+@pytest.mark.parametrize("method", [RANDOM, UNCERTAIN, ANCHORAL], ids=lambda method: method.id)
+def test_picks_are_new_and_of_the_pool(method: MethodRecord, vectors: NDArray[np.float32]) -> None:
+    data, records = run(method, vectors)
+    picks = [pick for record in records for pick in record.picks]
+    assert len(set(picks)) == len(picks) == 50
+    assert set(picks) <= set(data.pool_rows.tolist())
+    assert [record.num_labeled for record in records] == [20, 30, 40, 50]
+    for record in records:
+        labeled = LABELS[picks[: record.num_labeled]]
+        assert record.labeled_counts == {
+            "other": int((labeled == 0).sum()),
+            "business": int((labeled == 1).sum()),
+        }
+        assert record.metrics["minority_labeled"] == (labeled == 1).sum()
+        assert record.metrics["found"] == (labeled == 1).sum() / 32
+
+
+def test_two_runs_are_equal_but_for_time(vectors: NDArray[np.float32]) -> None:
+    for method in (RANDOM, ANCHORAL):
+        first, second = (run(method, vectors)[1] for _ in range(2))
+        assert [record.model_copy(update={"seconds": {}}) for record in first] == [
+            record.model_copy(update={"seconds": {}}) for record in second
+        ]
+
+
+def test_random_picks_differ_between_rounds_and_leave_the_global_state(
+    vectors: NDArray[np.float32],
+) -> None:
+    before = np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
+    _, records = run(RANDOM, vectors)
+    after = np.random.get_state()[1]  # type: ignore[index]  # noqa: NPY002
+    assert (before == after).all()
+    assert len({record.picks for record in records}) == len(records)
+
+
+def test_rows_scored_and_subpool_are_recorded(vectors: NDArray[np.float32]) -> None:
+    assert [record.rows_scored for record in run(RANDOM, vectors)[1]] == [0, 0, 0, 0]
+    assert [record.rows_scored for record in run(UNCERTAIN, vectors)[1]] == [0, 320, 320, 320]
+    for record in run(ANCHORAL, vectors)[1][1:]:
+        assert record.subpool_size is not None
+        assert record.subpool_counts is not None
+        assert 10 <= record.subpool_size <= 60
+        assert sum(record.subpool_counts.values()) == record.subpool_size
+        assert record.rows_scored <= record.subpool_size + record.num_labeled - 10
+        assert record.num_anchors
+
+
+def test_seconds_are_complete_and_the_harness_is_cheap(vectors: NDArray[np.float32]) -> None:
+    for record in run(ANCHORAL, vectors)[1][1:]:
+        assert {"query", "fit", "evaluate", "harness"} <= set(record.seconds)
+        assert any(name.startswith("query.") for name in record.seconds)
+        assert min(record.seconds.values()) >= 0
+
+
+def test_labels_that_nobody_asked_for_are_hidden(
+    vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from small_text import RandomSampling
+
+    seen = []
+    original = RandomSampling.query
+
+    def spy(self: Any, clf: Any, dataset: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        seen.append(np.unique(dataset.y[args[0]]).tolist())
+        return original(self, clf, dataset, *args, **kwargs)
+
+    monkeypatch.setattr(RandomSampling, "query", spy)
+    run(RANDOM, vectors)
+    assert seen == [[-1]] * 3
+
+
+def test_the_pool_s_end_is_the_end(vectors: NDArray[np.float32]) -> None:
+    _, records = run(RANDOM, vectors, rounds=9, query_size=150)
+    assert [record.num_labeled for record in records] == [20, 170, 320]
+    assert records[-1].metrics["found"] == 1.0
+
+
+def test_a_time_limit_ends_a_unit_after_a_round(vectors: NDArray[np.float32]) -> None:
+    _, records = run(RANDOM, vectors, rounds=9, time_limit=1e-9)
+    assert len(records) == 1
+
+
+def test_the_ceiling_is_one_fit_on_everything(vectors: NDArray[np.float32]) -> None:
+    data, records = run(CEILING, vectors)
+    assert len(records) == 1
+    assert records[0].num_labeled == len(data.pool_labels) == 320
+    assert records[0].metrics["found"] == 1.0
+    assert records[0].seconds["fit"] > 0
+    first = run(RANDOM, vectors)[1][0].metrics["minority_average_precision"]
+    best = records[0].metrics["minority_average_precision"]
+    assert first is not None
+    assert best is not None
+    assert best > first
+
+
+def test_prevalence_thins_the_pool_and_leaves_the_test_set(vectors: NDArray[np.float32]) -> None:
+    spec = unit(RANDOM)
+    rare = spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"prevalence": 0.05})})
+    full, thin = (prepare_data(each, vectors, LABELS) for each in (spec, rare))
+    assert np.bincount(thin.pool_labels).tolist() == [288, 16]
+    assert np.bincount(full.pool_labels).tolist() == [288, 32]
+    assert thin.test_labels.tolist() == full.test_labels.tolist()
+    assert thin.pool_prior.sum() == pytest.approx(1.0)
+
+
+def test_without_wanted_classes_all_count_alike(vectors: NDArray[np.float32]) -> None:
+    spec = unit(RANDOM)
+    even = spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"minority": ()})})
+    data = prepare_data(even, vectors, LABELS)
+    assert data.minority == (0, 1)
+    assert "found" in run_unit(even, data)[0].per_class["other"]
+
+
+def test_the_summary_holds_areas_last_values_and_sums() -> None:
+    records = [
+        RoundRecord(
+            round=number,
+            num_labeled=labels,
+            metrics={"minority_f1": value, "ece": None},
+            per_class={},
+            labeled_counts={},
+            seconds={"query": 1.0, "fit": 2.0},
+        )
+        for number, (labels, value) in enumerate([(10, 0.0), (20, 0.5), (40, 0.5)])
+    ]
+    summary = summarize(records)
+    assert summary["area_minority_f1"] == pytest.approx((10 * 0.25 + 20 * 0.5) / 30)
+    assert summary["final_minority_f1"] == 0.5
+    assert summary["area_ece"] is None
+    assert summary["seconds_query"] == 3.0
+    assert summary["seconds_evaluate"] == 0.0

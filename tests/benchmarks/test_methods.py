@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import small_text_ext
+from benchmarks.methods import (
+    METHODS,
+    StrategyContext,
+    build_strategy,
+    strategy_class,
+    strategy_names,
+)
+from benchmarks.results import FULL_DATA, MethodRecord
+from small_text_ext import SEALS, AnchorAL, PoolEmbeddings, RandomSubset
+
+
+@pytest.fixture
+def context() -> StrategyContext:
+    vectors = np.random.default_rng(0).normal(size=(30, 4))
+    return StrategyContext(PoolEmbeddings.from_array(vectors), seed=11, minority=(1,))
+
+
+def test_every_public_strategy_of_the_package_can_be_named() -> None:
+    import inspect
+
+    from small_text import QueryStrategy
+
+    public = [getattr(small_text_ext, name) for name in small_text_ext.__all__]
+    ours = [
+        cls.__name__ for cls in public if inspect.isclass(cls) and issubclass(cls, QueryStrategy)
+    ]
+    assert len(ours) >= 3
+    assert set(ours) <= set(strategy_names())
+    assert {preset.strategy for preset in METHODS.values()} <= set(strategy_names())
+
+
+def test_ours_comes_first_and_the_host_s_has_its_prefix() -> None:
+    assert strategy_class("SEALS") is SEALS
+    assert strategy_class("small_text.SEALS") is not SEALS
+    assert strategy_class("RandomSampling").__module__.startswith("small_text.")
+
+
+def test_the_runner_fills_in_vectors_and_seed(context: StrategyContext) -> None:
+    record = MethodRecord(
+        id="x", strategy="AnchorAL", base="BreakingTies", params={"num_anchors": 3}
+    )
+    strategy = build_strategy(record, context)
+    assert isinstance(strategy, AnchorAL)
+    assert str(strategy.base_query_strategy) == "BreakingTies()"
+    assert strategy.num_anchors == 3
+
+
+def test_a_reference_becomes_a_strategy(context: StrategyContext) -> None:
+    other = {"strategy": "AnchorAL", "base": "LeastConfidence", "params": {}}
+    record = MethodRecord(
+        id="x", strategy="RandomSubset", base="LeastConfidence", params={"subpool_size": other}
+    )
+    assert isinstance(build_strategy(record, context), RandomSubset)
+
+
+def test_minority_anchors_are_those_of_the_wanted_classes(context: StrategyContext) -> None:
+    params = {"minority_anchor_selector": "random"}
+    record = MethodRecord(id="x", strategy="AnchorAL", base="LeastConfidence", params=params)
+    assert build_strategy(record, context).minority_classes == (1,)
+
+
+def test_every_preset_but_the_ceiling_builds(context: StrategyContext) -> None:
+    from benchmarks.parsing import parse_suite
+
+    names = [name for name in METHODS if name != FULL_DATA]
+    suite = parse_suite(
+        {
+            "name": "x",
+            "datasets": [{"name": "bbc-news"}],
+            "classifiers": {"mlp": {}},
+            "methods": {name: {} for name in names},
+        }
+    )
+    built = [build_strategy(record, context) for record in suite.method_records("bbc-news")]
+    assert len({str(strategy) for strategy in built}) >= len(names) - 1

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.parsing import (
+    apply_overrides,
+    dataset_entry,
+    parse_suite,
+    read_suite,
+    suite_names,
+)
+from benchmarks.suggestions import SuiteError
+
+
+def make_raw(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - raw TOML
+    content: dict[str, Any] = {
+        "name": "made",
+        "datasets": [{"name": "bbc-news", "minority": ["business"], "prevalence": 0.02}],
+        "classifiers": {"logistic": {"kind": "sklearn:LogisticRegression", "C": 2.0}},
+        "methods": {"random": {}, "anchoral": {"num_anchors": 7}},
+    }
+    return {**content, **changes}
+
+
+def test_every_suite_that_comes_along_is_valid() -> None:
+    names = suite_names()
+    assert {"demo", "smoke", "anchoral-cpu"} <= set(names)
+    for name in names:
+        suite = parse_suite(read_suite(name))
+        assert suite.name == name
+        assert suite.description
+
+
+def test_presets_parameters_and_ids_are_filled_in() -> None:
+    suite = parse_suite(make_raw())
+    assert [entry.id for entry in suite.datasets] == ["bbc-news:business@0.02"]
+    random, anchoral = suite.method_records("bbc-news:business@0.02")
+    assert (random.strategy, random.base, random.params) == ("RandomSampling", None, {})
+    assert (anchoral.strategy, anchoral.base) == ("AnchorAL", "LeastConfidence")
+    assert anchoral.params == {"num_anchors": 7}
+    assert suite.classifier_records()[0].params == {"C": 2.0}
+
+
+def test_a_method_can_be_spelled_out_or_made_from_a_preset() -> None:
+    methods = {
+        "mine": {"strategy": "SEALS", "base": "BreakingTies", "num_neighbors": 5},
+        "theirs": {"strategy": "small_text.SEALS", "base": "BreakingTies", "k": 5},
+        "wide": {"preset": "anchoral", "num_neighbors": 200, "ablation": True},
+    }
+    mine, theirs, wide = parse_suite(make_raw(methods=methods)).method_records("any")
+    assert (mine.strategy, mine.base, mine.params) == (
+        "SEALS",
+        "BreakingTies",
+        {"num_neighbors": 5},
+    )
+    assert theirs.strategy == "small_text.SEALS"
+    assert (wide.strategy, wide.ablation) == ("AnchorAL", True)
+
+
+def test_a_reference_carries_the_other_method_s_parameters() -> None:
+    methods = {"anchoral": {"num_anchors": 7}, "random-subset-matched": {}}
+    matched = parse_suite(make_raw(methods=methods)).method_records("any")[1]
+    assert matched.params["subpool_size"] == {
+        "strategy": "AnchorAL",
+        "base": "LeastConfidence",
+        "params": {"num_anchors": 7},
+    }
+
+
+def test_parameters_can_differ_on_one_data_set() -> None:
+    data = "bbc-news:business@0.02"
+    methods = {"anchoral": {"num_anchors": 7, "on": {data: {"subpool_size": 300}}}}
+    suite = parse_suite(make_raw(methods=methods))
+    assert suite.method_records(data)[0].params == {"num_anchors": 7, "subpool_size": 300}
+    assert suite.method_records("another")[0].params == {"num_anchors": 7}
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "key": ({"round": 5}, "Did you mean 'rounds'"),
+    "encoder key": ({"encoder": {"nam": "minilm"}}, "Did you mean 'name'"),
+    "data set key": (
+        {"datasets": [{"name": "bbc-news", "minorty": ["business"]}]},
+        "Did you mean 'minority'",
+    ),
+    "data set": ({"datasets": [{"name": "bbc-new"}]}, "Did you mean 'bbc-news'"),
+    "two of one id": ({"datasets": [{"name": "bbc-news"}] * 2}, "one id"),
+    "classifier": ({"classifiers": {"x": {"kind": "mlpp"}}}, "Did you mean 'mlp'"),
+    "estimator": (
+        {"classifiers": {"x": {"kind": "sklearn:LogisticRegresion"}}},
+        "Did you mean 'sklearn:LogisticRegression'",
+    ),
+    "classifier parameter": (
+        {"classifiers": {"mlp": {"hiden_size": 3}}},
+        "Did you mean 'hidden_size'",
+    ),
+    "runner's parameter": ({"classifiers": {"mlp": {"seed": 3}}}, "set by the runner"),
+    "preset": ({"methods": {"anchral": {}}}, "Did you mean 'anchoral'"),
+    "strategy": ({"methods": {"x": {"strategy": "AnchorLA"}}}, "Did you mean 'AnchorAL'"),
+    "parameter": ({"methods": {"anchoral": {"num_anchor": 3}}}, "Did you mean 'num_anchors'"),
+    "parameter on": (
+        {"methods": {"anchoral": {"on": {"bbc-news:business@0.02": {"subpol_size": 3}}}}},
+        "Did you mean 'subpool_size'",
+    ),
+    "on what": (
+        {"methods": {"anchoral": {"on": {"bbc-news:busines@0.02": {}}}}},
+        "Did you mean 'bbc-news:business@0.02'",
+    ),
+    "seed of method": ({"methods": {"anchoral": {"seed": 3}}}, "set by the runner"),
+    "no base": ({"methods": {"x": {"strategy": "AnchorAL"}}}, "needs a base strategy"),
+    "a base too many": (
+        {"methods": {"random": {"base": "LeastConfidence"}}},
+        "takes no base strategy",
+    ),
+    "base that needs one": (
+        {"methods": {"x": {"strategy": "AnchorAL", "base": "SEALS"}}},
+        "needs one itself",
+    ),
+    "reference": (
+        {"methods": {"random-subset-matched": {}, "anchoral2": {"preset": "anchoral"}}},
+        "method that 'random-subset-matched' refers to 'anchoral'",
+    ),
+    "method's data set": (
+        {"methods": {"random": {"datasets": ["bbc-news:busines@0.02"]}}},
+        "Did you mean 'bbc-news:business@0.02'",
+    ),
+    "number": ({"rounds": -1}, "rounds: Input should be greater than or equal to 0"),
+    "share": ({"datasets": [{"name": "bbc-news", "prevalence": 2.0}]}, "prevalence"),
+    "no methods": ({"methods": {}}, "methods"),
+    "ceiling": ({"methods": {"full-data": {"x": 1}}}, "neither base nor parameters"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_with_a_suite_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SuiteError, match=re.escape(message)):
+        parse_suite(make_raw(**changes))
+
+
+def test_overrides_reach_into_lists_and_tables_and_leave_the_original() -> None:
+    raw = make_raw()
+    changed = apply_overrides(
+        raw,
+        ["rounds=5", "datasets.0.max_texts=50", "methods.anchoral.index=hnsw", "encoder.name=x/y"],
+    )
+    assert changed["rounds"] == 5
+    assert changed["datasets"][0]["max_texts"] == 50
+    assert changed["methods"]["anchoral"] == {"num_anchors": 7, "index": "hnsw"}
+    assert changed["encoder"] == {"name": "x/y"}
+    assert raw == make_raw()
+
+
+@pytest.mark.parametrize("override", ["rounds", "=5", "rounds.x=5", "datasets.7.max_texts=5"])
+def test_an_override_that_leads_nowhere_is_refused(override: str) -> None:
+    with pytest.raises(SuiteError, match="--set"):
+        apply_overrides(make_raw(rounds=3), [override])
+
+
+def test_an_unknown_suite_and_a_broken_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="Did you mean 'demo'"):
+        read_suite("dmo")
+    path = tmp_path / "broken.toml"
+    path.write_text("rounds = ")
+    with pytest.raises(SuiteError, match=r"broken\.toml is no TOML"):
+        read_suite(str(path))
+
+
+def test_ids_tell_variants_apart() -> None:
+    assert dataset_entry({"name": "debian-sections"}).id == "debian-sections:electronics"
+    assert dataset_entry({"name": "debian-sections", "minority": "all"}).id == "debian-sections:all"
+    assert dataset_entry({"name": "bbc-news"}).id == "bbc-news"
+    assert dataset_entry({"name": "bbc-news", "id": "news"}).id == "news"

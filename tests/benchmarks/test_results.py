@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.results import (
+    ClassifierRecord,
+    DatasetRecord,
+    EncoderRecord,
+    Environment,
+    MethodRecord,
+    ProtocolRecord,
+    ResultFileError,
+    RoundRecord,
+    UnitResult,
+    UnitSpec,
+    iterate_results,
+    read_result,
+    spec_hash,
+    stable_content,
+    unit_path,
+    write_result,
+)
+from benchmarks.splits import seed_triple
+
+
+def make_spec(**changes: Any) -> UnitSpec:  # noqa: ANN401 - fields of a model
+    content: dict[str, Any] = {
+        "suite": "demo",
+        "dataset": DatasetRecord(
+            id="news:business",
+            name="news",
+            fingerprint="aa",
+            class_names=("other", "business"),
+            minority=("business",),
+            num_texts=100,
+        ),
+        "encoder": EncoderRecord(id="minilm", fingerprint="bb"),
+        "classifier": ClassifierRecord(id="mlp", kind="mlp"),
+        "method": MethodRecord(id="anchoral", strategy="AnchorAL", params={"num_anchors": 10}),
+        "protocol": ProtocolRecord(
+            rounds=2, query_size=5, initial_size=10, initial_minority=2, test_size=0.2
+        ),
+        "seed": seed_triple(0),
+    }
+    return UnitSpec(**{**content, **changes})
+
+
+def make_result(
+    seconds: float = 1.0,
+    finished_at: str = "then",
+    **changes: Any,  # noqa: ANN401 - fields of a model
+) -> UnitResult:
+    record = RoundRecord(
+        round=0,
+        num_labeled=10,
+        metrics={"minority_f1": 0.5, "ece": None},
+        per_class={"business": {"f1": 0.5}},
+        labeled_counts={"other": 8, "business": 2},
+        seconds={"fit": seconds},
+        picks=(3, 1),
+    )
+    environment = Environment(
+        python="3",
+        packages={},
+        revision=None,
+        dirty=None,
+        cpu="x",
+        threads=1,
+        device="cpu",
+        finished_at=finished_at,
+    )
+    content: dict[str, Any] = {
+        "status": "passed",
+        "spec": make_spec(),
+        "spec_hash": "cc",
+        "environment": environment,
+        "rounds": (record,),
+        "summary": {"final_minority_f1": 0.5, "seconds_fit": seconds},
+    }
+    return UnitResult(**{**content, **changes})
+
+
+def test_a_result_survives_the_disk(tmp_path: Path) -> None:
+    result = make_result()
+    path = write_result(result, tmp_path)
+    assert path == tmp_path / "demo/news-business/mlp/anchoral/seed-0.json"
+    assert read_result(path) == result
+    assert list(iterate_results(tmp_path)) == [result]
+    assert not list(path.parent.glob(".*")), "the file it was written to first is gone"
+
+
+def test_stable_content_leaves_time_and_place_out_and_numbers_in() -> None:
+    assert stable_content(make_result(1.0, "then")) == stable_content(make_result(2.0, "now"))
+    other = make_result(summary={"final_minority_f1": 0.6})
+    assert stable_content(make_result()) != stable_content(other)
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "data": {"dataset": make_spec().dataset.model_copy(update={"fingerprint": "other"})},
+    "prevalence": {"dataset": make_spec().dataset.model_copy(update={"prevalence": 0.1})},
+    "weights": {"encoder": EncoderRecord(id="minilm", fingerprint="other")},
+    "precision": {"encoder": EncoderRecord(id="minilm", fingerprint="bb", precision="bfloat16")},
+    "classifier": {"classifier": ClassifierRecord(id="mlp", kind="mlp", params={"lr": 0.1})},
+    "parameter": {"method": MethodRecord(id="anchoral", strategy="AnchorAL", params={})},
+    "base": {
+        "method": MethodRecord(
+            id="anchoral", strategy="AnchorAL", base="BreakingTies", params={"num_anchors": 10}
+        )
+    },
+    "protocol": {"protocol": make_spec().protocol.model_copy(update={"query_size": 6})},
+    "seed": {"seed": seed_triple(1)},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_whatever_can_change_a_number_changes_the_hash(change: dict[str, Any]) -> None:
+    assert spec_hash(make_spec(**change), "1") != spec_hash(make_spec(), "1")
+
+
+def test_the_version_changes_the_hash_and_names_do_not() -> None:
+    spec = make_spec()
+    renamed = make_spec(
+        suite="other",
+        dataset=spec.dataset.model_copy(update={"id": "x", "name": "csv:elsewhere"}),
+        method=spec.method.model_copy(update={"id": "y", "ablation": True}),
+        classifier=spec.classifier.model_copy(update={"id": "z"}),
+    )
+    assert spec_hash(renamed, "1") == spec_hash(spec, "1")
+    assert spec_hash(spec, "2") != spec_hash(spec, "1")
+
+
+@pytest.mark.parametrize("content", ['{"schema_version": 1, "sta', "[]", "{}", "\xff"])
+def test_a_cut_off_or_foreign_file_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "seed-0.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(ResultFileError, match=r"seed-0\.json"):
+        read_result(path)
+
+
+def test_another_schema_version_is_refused(tmp_path: Path) -> None:
+    path = write_result(make_result(), tmp_path)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "schema_version": 2}))
+    with pytest.raises(ResultFileError, match="schema"):
+        read_result(path)
+
+
+def test_a_missing_folder_says_how_to_fill_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="benchmarks run"):
+        list(iterate_results(tmp_path / "nothing"))
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_result(make_result(), tmp_path)
+    before = path.read_bytes()
+
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("benchmarks.results.os.replace", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_result(make_result(2.0), tmp_path)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["seed-0.json"]
+
+
+def test_a_path_as_a_name_stays_below_the_folder() -> None:
+    path = unit_path("..", "csv:/data/../x.csv", "sklearn:NB", "a/b", 3)
+    assert len(path.parts) == 5
+    assert ".." not in path.parts
+    assert not path.is_absolute()
