@@ -220,6 +220,11 @@ def _check_references(suite: Suite) -> None:
         for dataset in (*(entry.datasets or ()), *entry.on):
             if dataset not in ids:
                 raise unknown_name(f"data set of method '{name}'", dataset, ids)
+        for classifier_name in entry.classifiers or ():
+            if classifier_name not in suite.classifiers:
+                raise unknown_name(
+                    f"classifier of method '{name}'", classifier_name, suite.classifiers
+                )
 
 
 def _explained(error: ValidationError, suite: str) -> SuiteError:

@@ -295,7 +295,7 @@ def ratios(timings: dict[str, Timing]) -> list[dict[str, Any]]:
 
 
 def _ratio_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="peer's seconds / ours: median [min, max] over repeats")
+    table = Table(title=r"peer's seconds / ours: median \[min, max] over repeats")
     for column in ("ours", "peer", "all queries", "later queries"):
         table.add_column(column)
     for row in rows:
@@ -325,7 +325,7 @@ def anchoral(
     timings = measure(made, rounds, repeats)
     rows = ratios(timings)
     title = f"{pool:,} vectors of {columns}, {rounds} queries, {repeats} repeats"
-    console.print(_contestant_table(timings, f"{title}: median [min, max]"))
+    console.print(_contestant_table(timings, rf"{title}: median \[min, max]"))
     console.print(_ratio_table(rows))
     if out is not None:
         environment = describe_environment(threads=0, device="cpu").model_dump(mode="json")

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.classifiers import classifier_kinds
 from benchmarks.datasets import ALL_RARE, DATASETS
 from benchmarks.parsing import apply_overrides, dataset_entry, parse_suite, read_suite
-from benchmarks.specs import DatasetEntry, Suite
+from benchmarks.specs import ClassifierEntry, DatasetEntry, Suite
 from benchmarks.suggestions import SuiteError, unknown_name
 
 
@@ -73,7 +74,7 @@ def select_suite(selection: Selection) -> Suite:
     selected = suite.model_copy(
         update={
             "datasets": _selected_datasets(suite, selection),
-            "classifiers": _kept("classifier", suite.classifiers, selection.classifiers),
+            "classifiers": _selected_classifiers(suite, selection),
             "methods": _kept("method", suite.methods, selection.methods),
         }
     )
@@ -117,6 +118,15 @@ def _without_id(entry: DatasetEntry) -> dict[str, Any]:
     return content if entry.wanted else {**content, "minority": None}
 
 
+def _selected_classifiers(suite: Suite, selection: Selection) -> dict[str, ClassifierEntry]:
+    """Return the classifiers asked for; one that the suite lacks has its default parameters."""
+    found = dict(suite.classifiers)
+    for name in selection.classifiers:
+        if name not in found and name in classifier_kinds():
+            found[name] = ClassifierEntry(kind=name)
+    return _kept("classifier", found, selection.classifiers)
+
+
 def _kept(kind: str, known: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
     for name in wanted:
         if name not in known:
@@ -125,8 +135,10 @@ def _kept(kind: str, known: Mapping[str, Any], wanted: Sequence[str]) -> dict[st
 
 
 def _check_not_empty(suite: Suite) -> None:
-    if not any(suite.method_records(entry.id) for entry in suite.datasets):
+    pairs = [(entry.id, name) for entry in suite.datasets for name in suite.classifiers]
+    if not any(suite.method_records(*pair) for pair in pairs):
         raise SuiteError(
             f"Nothing is left of suite '{suite.name}': none of its methods "
-            f"({', '.join(suite.methods)}) runs on {', '.join(e.id for e in suite.datasets)}."
+            f"({', '.join(suite.methods)}) runs on {', '.join(e.id for e in suite.datasets)} with "
+            f"{', '.join(suite.classifiers)}."
         )

@@ -110,8 +110,8 @@ class MethodEntry(_Entry):
         Parameters of the strategy. ``{method = "NAME"}`` stands for another method of the suite.
     ablation : bool
         Tables show it apart.
-    datasets : tuple of str or None
-        Ids of the data sets it runs on; None: all.
+    datasets, classifiers : tuple of str or None
+        Ids of the data sets, and names of the classifiers, that it runs with; None: all.
     requires : str or None
         A package that it needs; where it is not installed, the method is skipped, and that is said.
     on : dict of str to dict
@@ -124,6 +124,7 @@ class MethodEntry(_Entry):
     params: dict[str, Any] = Field(default_factory=dict)
     ablation: bool = False
     datasets: tuple[str, ...] | None = None
+    classifiers: tuple[str, ...] | None = None
     requires: str | None = None
     on: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -183,13 +184,30 @@ class Suite(_Entry):
             for name, entry in self.classifiers.items()
         ]
 
-    def method_records(self, dataset: str) -> list[MethodRecord]:
-        """Return the methods that run on a data set as results describe them."""
+    def method_records(self, dataset: str, classifier: str | None = None) -> list[MethodRecord]:
+        """Return the methods that run on a data set, with a classifier, as results describe them.
+
+        Parameters
+        ----------
+        dataset : str
+            Id of the data set.
+        classifier : str or None, default=None
+            Name of the classifier; None: whichever.
+
+        Returns
+        -------
+        list of MethodRecord
+            In the order of the suite.
+        """
         return [
             method_record(name, entry, dataset)
             for name, entry in self.methods.items()
-            if entry.datasets is None or dataset in entry.datasets
+            if _allowed(dataset, entry.datasets) and _allowed(classifier, entry.classifiers)
         ]
+
+
+def _allowed(name: str | None, names: tuple[str, ...] | None) -> bool:
+    return name is None or names is None or name in names
 
 
 def method_record(name: str, entry: MethodEntry, dataset: str | None = None) -> MethodRecord:

@@ -187,7 +187,7 @@ def expand_units(
         for dataset in datasets
         for number in range(suite.seeds)
         for classifier in suite.classifier_records()
-        for method in suite.method_records(dataset.record.id)
+        for method in suite.method_records(dataset.record.id, classifier.id)
     ]
     return [Unit(spec, spec_hash(spec, small_text_ext.__version__)) for spec in specs]
 

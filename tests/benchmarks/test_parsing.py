@@ -173,3 +173,14 @@ def test_ids_tell_variants_apart() -> None:
     assert dataset_entry({"name": "debian-sections", "minority": "all"}).id == "debian-sections:all"
     assert dataset_entry({"name": "bbc-news"}).id == "bbc-news"
     assert dataset_entry({"name": "bbc-news", "id": "news"}).id == "news"
+
+
+def test_a_method_may_run_with_some_classifiers_only() -> None:
+    methods = {"random": {}, "anchoral": {"classifiers": ["heavy"]}}
+    classifiers = {"mlp": {}, "heavy": {"kind": "mlp", "hidden_size": 64}}
+    suite = parse_suite(make_raw(methods=methods, classifiers=classifiers))
+    assert [record.id for record in suite.method_records("any", "mlp")] == ["random"]
+    assert [record.id for record in suite.method_records("any", "heavy")] == ["random", "anchoral"]
+    methods["anchoral"]["classifiers"] = ["hevy"]
+    with pytest.raises(SuiteError, match="heavy"):
+        parse_suite(make_raw(methods=methods, classifiers=classifiers))

@@ -69,3 +69,10 @@ def test_a_method_that_others_refer_to_may_be_left_out() -> None:
 def test_wrong_options_are_explained(options: dict[str, list[str]], message: str) -> None:
     with pytest.raises(SuiteError, match=message):
         select_suite(Selection("demo", **options))  # type: ignore[arg-type]
+
+
+def test_a_classifier_that_the_suite_lacks_can_be_asked_for() -> None:
+    suite = select_suite(Selection("demo", classifiers=("sklearn:LogisticRegression",)))
+    assert [record.kind for record in suite.classifier_records()] == ["sklearn:LogisticRegression"]
+    with pytest.raises(SuiteError, match="classifier of this suite"):
+        select_suite(Selection("demo", classifiers=("sklearn:LogisticRegresion",)))
