@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all set-up themselves: Python 3.11+ and a C++ compiler are enough.
 
 PYTHON ?= python3
-JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 8 ? 8 : n)))
 SEEDS ?= 3
 OUT ?= results/demo
 TEST_WORKERS ?= 2
@@ -25,7 +25,7 @@ help: ## show the targets
 
 $(STAMP):
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Python 3.11 or newer is needed, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	# First and alone: pip then takes the CPU wheel where one lies on disk, and nothing replaces it.
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
@@ -37,9 +37,8 @@ setup: $(STAMP) ## make .venv and install everything
 
 demo: setup ## AnchorAL against its baselines on real text: tables and plots
 	@command -v apt-cache >/dev/null || echo 'There is no apt-cache here: the demo runs without the data set debian-sections.'
-	$(BIN)/python -m benchmarks run demo --seeds $(SEEDS) --jobs $(JOBS) --out $(OUT)
-	$(BIN)/python -m benchmarks report $(OUT)
-	@cat $(OUT)/report/report.md
+	$(BIN)/python -m benchmarks run demo --seeds $(SEEDS) --jobs $(JOBS) --out $(OUT); code=$$?; \
+	$(BIN)/python -m benchmarks report $(OUT) && cat $(OUT)/report/report.md && exit $$code
 
 test: lint types test-fast bench-smoke ## everything CI runs
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,15 +22,32 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         Takes the open binary file and writes the content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    with part_of(path) as part, part.open("xb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """Name a file beside its target, and put it in place where the block ends well.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The target, in a folder that exists.
+
+    Yields
+    ------
+    pathlib.Path
+        A name of its own for every caller; no such file exists yet.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
+        yield part
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 

@@ -29,3 +29,9 @@ def test_json_is_sorted_and_readable(tmp_path: Path) -> None:
     assert json.loads(text) == {"a": [1], "b": "é"}
     assert text.index('"a"') < text.index('"b"')
     assert "é" in text
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {})
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "a.json").stat().st_mode == (tmp_path / "plain").stat().st_mode

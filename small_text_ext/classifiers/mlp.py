@@ -132,7 +132,9 @@ class MLPClassification(TrainedClassifier):
         that a rare item of great weight does not upset the others.
     weight_decay : float, default=1e-4
         L2 penalty on the weight matrices, relative to the mean loss: logistic regression's
-        ``1 / (C * n)``. Larger values draw all probabilities to the class frequencies.
+        ``1 / (C * n)``. Larger values draw all probabilities to the class frequencies. The default
+        is for some hundred labels; for tens of thousands, where it would drown a rare class, pass
+        1e-6.
     batch_size : int, default=64
         Items that a step trains.
     class_weight : {"balanced"} or None, default=None

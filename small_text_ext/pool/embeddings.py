@@ -33,8 +33,8 @@ class PoolEmbeddings:
     On disk it is a folder of ``.npy`` chunks, read through memory maps, beside one JSON
     description that holds for each chunk the hash of its own texts and of its vectors. An
     interrupted encode resumes with the chunks that were finished, and ends with the same bytes as
-    one that was never interrupted. It pickles as its path (and checks on loading that the folder
-    still holds the same vectors), as its arrays where it has none.
+    one that was never interrupted. It pickles as its path (and checks on loading that the folder's
+    description still names the same vectors), as its arrays where it has none.
 
     Parameters
     ----------
@@ -57,6 +57,7 @@ class PoolEmbeddings:
     def __init__(self, store: ChunkStore, model: str | SentenceTransformer | None = None) -> None:
         self._store = store
         self._model = model
+        self._checked_encoder: Encoder | None = None
 
     @classmethod
     def encode(
@@ -119,10 +120,13 @@ class PoolEmbeddings:
             "storage_dtype": storage_dtype,
             "chunk_size": chunk_size,
         }
-        folder = None if path is None else Path(path)
+        folder = None if path is None else Path(path).resolve()
         store = _resumable(folder, header, texts) or ChunkStore({**header, "chunks": []}, folder)
+        store.clean()
         if len(store) < len(texts):
             _encode_into(store, texts[len(store) :], encoder, show_progress)
+        elif len(store) != store.description["num_texts"]:
+            store.announce(len(store))  # more was announced, but these are all the texts
         return cls(store, encoder.model)
 
     @classmethod
@@ -155,7 +159,7 @@ class PoolEmbeddings:
         ValueError
             If it is incomplete or damaged, or holds other texts.
         """
-        store = ChunkStore.read(Path(path))
+        store = ChunkStore.read(Path(path).resolve())
         if len(store) != store.description["num_texts"]:
             raise ValueError(
                 f"{path} holds {len(store)} of {store.description['num_texts']} texts: encoding "
@@ -224,6 +228,9 @@ class PoolEmbeddings:
     def append(self, texts: Sequence[str], show_progress: bool | None = None) -> None:
         """Encode more texts and add them behind the present rows.
 
+        Where it fails or is interrupted, the new rows are taken back; after a ``kill -9``,
+        :meth:`encode` with old and new texts goes on where it was.
+
         Parameters
         ----------
         texts : sequence of str
@@ -236,15 +243,12 @@ class PoolEmbeddings:
         ValueError
             If no encoder is known, or it is not the one of the present rows.
         """
-        encoder = self._encoder()
-        recorded, present = self._store.description["model"], encoder.identity()
-        if recorded is not None and present["weights"] != recorded["weights"]:
-            raise ValueError(
-                f"model {present['name']!r} has other weights ({present['weights']}) than the "
-                f"encoder of the present rows ({recorded['weights']}): open these embeddings with "
-                "the model that made them."
-            )
-        _encode_into(self._store, _checked_texts(texts), encoder, show_progress)
+        encoder, num_chunks = self._encoder(), len(self._store.chunks)
+        try:
+            _encode_into(self._store, _checked_texts(texts), encoder, show_progress)
+        except BaseException:
+            self._store.truncate(num_chunks)
+            raise
 
     def search(
         self,
@@ -269,20 +273,24 @@ class PoolEmbeddings:
         """
         from small_text_ext.pool.indexes import ExactIndex
 
+        vectors = self.vectors_of(query)
         index = ExactIndex()
         index.build(self)
-        vectors = self.vectors_of(query)
-        single = isinstance(query, str) or (np.ndim(query) == 1 and not _is_texts(query))
         ids, distances = index.search(vectors, k, return_distance=True)
+        single = isinstance(query, str) or (np.ndim(query) == 1 and not _is_texts(query))
         return (ids[0], distances[0]) if single else (ids, distances)
 
-    def vectors_of(self, query: str | Sequence[str] | ArrayLike) -> NDArray[np.float32]:
+    def vectors_of(
+        self, query: str | Sequence[str] | ArrayLike, name: str = "query"
+    ) -> NDArray[np.float32]:
         """Turn texts or vectors into unit rows of this space.
 
         Parameters
         ----------
         query : str, sequence of str, or array_like of shape (d,) or (q, d)
             Texts to encode, or vectors to check.
+        name : str, default="query"
+            How an error message calls it.
 
         Returns
         -------
@@ -297,11 +305,12 @@ class PoolEmbeddings:
         if isinstance(query, str):
             query = [query]
         if _is_texts(query):
-            return unit_rows(self._encoder().encode(list(query)), "query")  # type: ignore[arg-type]
-        rows = unit_rows(np.atleast_2d(np.asarray(query)), "query")
+            texts = _checked_texts(query)  # type: ignore[arg-type]
+            return unit_rows(self._encoder().encode(texts), name)
+        rows = unit_rows(np.atleast_2d(np.asarray(query)), name)
         if rows.shape[1] != self.shape[1]:
             raise ValueError(
-                f"query has dimension {rows.shape[1]}, the embeddings have {self.shape[1]}: "
+                f"{name} has dimension {rows.shape[1]}, the embeddings have {self.shape[1]}: "
                 "embed it with the model that embedded the pool."
             )
         return rows
@@ -327,7 +336,7 @@ class PoolEmbeddings:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all vectors, by which an index file knows what it was built from."""
+        """SHA-256 over the chunks, by which an index file knows what it was built from."""
         return self._store.fingerprint
 
     @property
@@ -339,6 +348,11 @@ class PoolEmbeddings:
     def chunks(self) -> tuple[NDArray[Any], ...]:
         """The chunks as stored, in row order: what an index reads without a copy."""
         return tuple(self._store.chunks)
+
+    @property
+    def chunk_hashes(self) -> list[str]:
+        """The hashes that the fingerprint is made of, one for each chunk."""
+        return self._store.chunk_hashes()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -364,12 +378,15 @@ class PoolEmbeddings:
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:  # noqa: ANN401
         if isinstance(rows, tuple):
-            selected: NDArray[np.float32] = np.asarray(self)[rows]
-            return selected
-        positions = np.arange(len(self))[rows]
-        if np.ndim(positions) == 0:
-            return np.asarray(self._store.gather(np.atleast_1d(positions))[0])
-        return self._store.gather(positions)
+            return np.asarray(np.asarray(self)[rows])
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step == 1:
+                return self._store.between(start, stop)
+            rows = np.arange(start, stop, step)
+        positions = _positions(np.asarray(rows), len(self))
+        found = self._store.gather(np.atleast_1d(positions))
+        return np.asarray(found[0]) if positions.ndim == 0 else found
 
     def __array__(
         self,
@@ -380,7 +397,7 @@ class PoolEmbeddings:
             return np.array(self._store.chunks[0], dtype=dtype or np.float32, copy=copy)
         if copy is False:
             raise ValueError("Chunked embeddings cannot be one array without a copy.")
-        return np.asarray(self[:], dtype=dtype or np.float32)
+        return self[:].astype(dtype or np.float32, copy=False)
 
     def __repr__(self) -> str:
         model = self._store.description["model"]
@@ -395,6 +412,7 @@ class PoolEmbeddings:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._model = state["model"]
+        self._checked_encoder = None
         self._store = state["store"] if "store" in state else ChunkStore.read(state["path"])
         if "store" not in state and self.fingerprint != state["fingerprint"]:
             raise ValueError(
@@ -404,6 +422,9 @@ class PoolEmbeddings:
             )
 
     def _encoder(self) -> Encoder:
+        """Return the encoder of the rows, checked to be theirs."""
+        if self._checked_encoder is not None:
+            return self._checked_encoder
         recorded = self._store.description["model"]
         model = self._model if self._model is not None else recorded and recorded["name"]
         if model is None:
@@ -411,7 +432,14 @@ class PoolEmbeddings:
                 "These embeddings do not know their encoder: pass model= to from_array or open."
             )
         encoder = Encoder(model, precision=self._store.description["precision"])
-        self._model = encoder.model
+        present = encoder.identity()
+        if recorded is not None and present["weights"] != recorded["weights"]:
+            raise ValueError(
+                f"model {present['name']!r} has other weights or settings ({present['weights']}) "
+                f"than the encoder of the present rows ({recorded['weights']}): open these "
+                "embeddings with the model that made them."
+            )
+        self._checked_encoder = encoder
         return encoder
 
 
@@ -430,7 +458,21 @@ def _encode_into(
 
 
 def _is_texts(query: Any) -> bool:  # noqa: ANN401
-    return isinstance(query, list | tuple) and bool(query) and isinstance(query[0], str)
+    """Tell texts, in a list, an array or a column of a table, from vectors."""
+    first = next(iter(query), None) if np.iterable(query) else None
+    return isinstance(first, str)
+
+
+def _positions(rows: NDArray[Any], num_rows: int) -> NDArray[np.int64]:
+    if rows.dtype == bool and rows.shape == (num_rows,):
+        return np.flatnonzero(rows)
+    if not (np.issubdtype(rows.dtype, np.integer) or rows.size == 0):
+        raise IndexError(f"{num_rows} embeddings cannot be indexed by {rows!r}.")
+    positions = rows.astype(np.int64)
+    outside = (positions < -num_rows) | (positions >= num_rows)
+    if outside.any():
+        raise IndexError(f"row {positions[outside][0]} of {num_rows} embeddings does not exist.")
+    return np.where(positions < 0, positions + num_rows, positions)
 
 
 def _checked_texts(texts: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
@@ -75,8 +76,8 @@ class Encoder:
         Returns
         -------
         dict
-            ``name``, ``weights`` (SHA-256 over all parameters and the text limit) and
-            ``max_seq_length``.
+            ``name``, ``weights`` (SHA-256 over all parameters, and over the settings that change
+            a vector: modules, pooling, prompts, text limit, dimension) and ``max_seq_length``.
         """
         name = self._given if isinstance(self._given, str) else _name_of(self.model)
         limit = self.model.max_seq_length
@@ -84,11 +85,19 @@ class Encoder:
 
     @cached_property
     def _weights(self) -> str:
-        digest = hashlib.sha256(f"max_seq_length={self.model.max_seq_length}".encode())
+        digest = hashlib.sha256(json.dumps(self._settings(), sort_keys=True, default=str).encode())
         for key, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{key}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().float().contiguous().numpy())
         return digest.hexdigest()
+
+    def _settings(self) -> dict[str, Any]:
+        modules: list[tuple[str, Any]] = [
+            (type(module).__name__, getattr(module, "get_config_dict", dict)())
+            for module in self.model
+        ]
+        names = ("max_seq_length", "truncate_dim", "prompts", "default_prompt_name")
+        return {"modules": modules, **{name: getattr(self.model, name, None) for name in names}}
 
     def encode(
         self, texts: Sequence[str], report: Callable[[int], object] | None = None

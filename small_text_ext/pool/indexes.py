@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,7 @@ from small_text.vector_indexes import VectorIndex
 from tqdm.auto import tqdm
 
 from small_text_ext._extras import require_extra
-from small_text_ext._files import write_json, write_whole
+from small_text_ext._files import part_of, write_json, write_whole
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.storage import fingerprint_of, hash_rows
 from small_text_ext.pool.vectors import unit_rows
@@ -44,9 +44,11 @@ class _LiveIds:
     """Ids in row order, and which of them are live (not removed)."""
 
     def __init__(self, ids: ArrayLike | None, num_rows: int) -> None:
+        self.are_rows = ids is None
         self.ids = np.arange(num_rows) if ids is None else _checked_ids(ids, num_rows)
         self.live = np.ones(num_rows, dtype=bool)
-        self._sort()
+        if not self.are_rows:
+            self._sort()
 
     def _sort(self) -> None:
         self._order = np.argsort(self.ids, kind="stable")
@@ -64,28 +66,40 @@ class _LiveIds:
 
     def rows(self, ids: ArrayLike) -> NDArray[np.int64]:
         wanted = np.atleast_1d(np.asarray(ids)).astype(np.int64, copy=False)
-        places = np.searchsorted(self._sorted, wanted)
-        known = places < len(self._sorted)
-        known[known] = self._sorted[places[known]] == wanted[known]
+        if self.are_rows:
+            rows, known = wanted, (wanted >= 0) & (wanted < len(self.ids))
+        else:
+            places = np.searchsorted(self._sorted, wanted)
+            known = places < len(self._sorted)
+            known[known] = self._sorted[places[known]] == wanted[known]
+            rows = self._order[np.where(known, places, 0)]
         if not known.all():
             raise ValueError(f"id {wanted[~known][0]} is not in the index: add it first.")
-        rows: NDArray[np.int64] = self._order[places]
         return rows
 
 
-class _Fingerprint:
-    """The fingerprint of vectors, computed when somebody asks: hashing a large pool takes time."""
+class _Nearest:
+    """The k best of all rows seen so far, for each query."""
 
-    def __init__(self, blocks: Sequence[NDArray[Any]], before: str | None = None) -> None:
-        self._blocks = blocks
-        self._before = before
+    def __init__(self, num_queries: int, k: int) -> None:
+        self.k = k
+        self.similarities = np.full((num_queries, k), -np.inf, dtype=np.float32)
+        self.rows = np.full((num_queries, k), np.iinfo(np.int64).max)
 
-    def __call__(self) -> str:
-        hashes = [hash_rows(block) for block in self._blocks]
-        if self._before is not None:
-            # Of one that is known alone, the fingerprint is that one.
-            return fingerprint_of([self._before, *hashes]) if hashes else self._before
-        return fingerprint_of(hashes)
+    def offer(self, rows: NDArray[np.int64], similarities: NDArray[np.float32]) -> None:
+        """Take rows, in rising order, and their similarities of shape (rows, queries)."""
+        # Only a row that beats the worst of somebody's best so far can change a result.
+        wanted = np.flatnonzero((similarities > self.similarities[:, -1]).any(axis=1))
+        if not wanted.size:
+            return
+        shape = len(self.rows), wanted.size
+        both = np.concatenate([self.similarities, similarities[wanted].T], axis=1)
+        names = np.concatenate([self.rows, np.broadcast_to(rows[wanted], shape)], axis=1)
+        part = np.argpartition(-both, self.k - 1, axis=1)[:, : self.k]
+        both, names = np.take_along_axis(both, part, 1), np.take_along_axis(names, part, 1)
+        order = np.lexsort((names, -both), axis=1)
+        self.similarities = np.take_along_axis(both, order, 1)
+        self.rows = np.take_along_axis(names, order, 1)
 
 
 def _checked_ids(ids: ArrayLike, num_rows: int) -> NDArray[np.int64]:
@@ -105,7 +119,8 @@ class LiveIndex(VectorIndex, ABC):
     def __init__(self) -> None:
         self._entries = _LiveIds(None, 0)
         self._num_columns = 0
-        self._fingerprint: Callable[[], str] | None = None
+        self._hashes: list[str] | None = None  # of the blocks, None before there are any
+        self._unhashed: list[NDArray[Any]] = []
 
     @abstractmethod
     def _store(self, blocks: list[NDArray[Any]]) -> None:
@@ -118,6 +133,9 @@ class LiveIndex(VectorIndex, ABC):
     @abstractmethod
     def _nearest(self, queries: NDArray[np.float32], k: int) -> tuple[Rows, Distances]:
         """Find the k nearest live rows of unit queries, and their cosine distances."""
+
+    def _built_from(self, vectors: Vectors | None) -> None:
+        """Learn what the blocks were taken from; None after rows of another kind were added."""
 
     @abstractmethod
     def _write(self, folder: Path) -> dict[str, Any]:
@@ -132,10 +150,25 @@ class LiveIndex(VectorIndex, ABC):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the vectors that the index was built from, in row order."""
+        """SHA-256 over the blocks of vectors: equal to that of the embeddings it was built from.
+
+        Where blocks begin counts, as in the embeddings; hashing waits until somebody asks.
+        """
         self._check_built()
-        assert self._fingerprint is not None  # set by whatever builds
-        return self._fingerprint()
+        assert self._hashes is not None  # what the check has seen
+        self._hashes += [hash_rows(block) for block in self._unhashed]
+        self._unhashed = []
+        return fingerprint_of(self._hashes)
+
+    @property
+    def ids(self) -> Ids:
+        """All ids, removed ones too, in row order."""
+        return self._entries.ids
+
+    @property
+    def live(self) -> NDArray[np.bool_]:
+        """Which of :attr:`ids` can be found."""
+        return self._entries.live
 
     def build(self, vectors: Vectors, ids: ArrayLike | None = None) -> None:
         """Take vectors to search among.
@@ -156,7 +189,8 @@ class LiveIndex(VectorIndex, ABC):
         entries = _LiveIds(ids, sum(len(block) for block in blocks))
         self._store(blocks)
         self._entries, self._num_columns = entries, blocks[0].shape[1]
-        self._fingerprint = _Fingerprint(blocks)
+        self._hashes, self._unhashed = [], blocks
+        self._built_from(vectors)
 
     def add(self, ids: ArrayLike, vectors: Vectors) -> None:
         """Add vectors to those that are there.
@@ -177,10 +211,10 @@ class LiveIndex(VectorIndex, ABC):
         blocks = _unit_blocks(vectors)
         self._check_columns(blocks[0], "vectors")
         entries = self._entries.extended(ids, sum(len(block) for block in blocks))
-        before = self.fingerprint
         self._extend(blocks)
         self._entries = entries
-        self._fingerprint = _Fingerprint(blocks, before)
+        self._unhashed = [*self._unhashed, *blocks]
+        self._built_from(None)
 
     def remove(self, ids: ArrayLike) -> None:
         """Hide vectors from searches; hiding one twice changes nothing.
@@ -285,16 +319,18 @@ class LiveIndex(VectorIndex, ABC):
         self._check_built()
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
+        # Without its description, which comes last, the folder does not count.
+        (folder / "index.json").unlink(missing_ok=True)
         details = self._write(folder)
         write_whole(folder / "ids.npy", lambda file: np.save(file, self._entries.ids))
         write_whole(folder / "live.npy", lambda file: np.save(file, self._entries.live))
-        # Last: without its description the folder does not count.
         write_json(
             folder / "index.json",
             {
                 **details,
                 "kind": type(self).__name__,
                 "fingerprint": self.fingerprint,
+                "hashes": self._hashes,
                 "num_columns": self._num_columns,
             },
         )
@@ -341,12 +377,12 @@ class LiveIndex(VectorIndex, ABC):
         loaded._entries = _LiveIds(ids, len(ids))
         loaded._entries.live = np.load(folder / "live.npy")
         loaded._num_columns = details["num_columns"]
-        loaded._fingerprint = _Fingerprint([], details["fingerprint"])
+        loaded._hashes = details["hashes"]
         loaded._read(folder, details)
         return loaded
 
     def _check_built(self) -> None:
-        if self._fingerprint is None:
+        if self._hashes is None:
             raise ValueError("The index is empty: call build(vectors, ids) first.")
 
     def _check_columns(self, rows: NDArray[Any], name: str) -> None:
@@ -369,8 +405,9 @@ class ExactIndex(LiveIndex):
     Parameters
     ----------
     block_size : int, default=4194304
-        Similarities of one product: bounds the memory of a search (16 MiB by default). Changes
-        nothing but the choice among equally near neighbours.
+        Numbers of one step, similarities and vectors that are cast or moved: bounds the memory
+        of a search (16 MiB by default). Changes nothing but the choice among equally near
+        neighbours.
     device : str or None, default=None
         None computes with numpy. A torch device ("cuda", "cpu") keeps the vectors there, in their
         storage type, and computes with torch.
@@ -397,6 +434,7 @@ class ExactIndex(LiveIndex):
         self.device = device
         self._blocks: list[NDArray[Any]] = []
         self._on_device: list[Any] | None = None
+        self._source: PoolEmbeddings | None = None
 
     @property
     def index(self) -> list[NDArray[Any]] | None:
@@ -410,27 +448,24 @@ class ExactIndex(LiveIndex):
         self._blocks, self._on_device = [*self._blocks, *blocks], None
 
     def _nearest(self, queries: NDArray[np.float32], k: int) -> tuple[Rows, Distances]:
-        """Keep the best k of what was seen, part by part."""
-        best = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        rows = np.full((len(queries), k), np.iinfo(np.int64).max)
+        best = _Nearest(len(queries), k)
         for start, similarities in self._similarities(queries):
-            live = self._entries.live[start : start + len(similarities)]
-            # Only a row that beats the worst of somebody's best so far can change a result.
-            wanted = np.flatnonzero((similarities > best[:, -1]).any(axis=1) & live)
-            if wanted.size:
-                both = np.concatenate([best, similarities[wanted].T], axis=1)
-                names = np.broadcast_to(wanted + start, (len(queries), wanted.size))
-                best, rows = _largest(both, np.concatenate([rows, names], axis=1), k)
-        return rows, 1 - best
+            live = np.flatnonzero(self._entries.live[start : start + len(similarities)])
+            if len(live) < len(similarities):
+                similarities = similarities[live]
+            best.offer(start + live, similarities)
+        return best.rows, 1 - best.similarities
 
     def _similarities(
         self, queries: NDArray[np.float32]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield the first row of each block, and its similarities of shape (rows, queries)."""
         product = self._torch_product(queries) if self.device else None
-        num_rows = max(self.block_size // len(queries), 1)
         start = 0
         for position, chunk in enumerate(self._blocks):
+            is_cast = chunk.dtype != np.float32
+            numbers = max(len(queries), self._num_columns if is_cast else 1)
+            num_rows = max(self.block_size // numbers, 1)
             for low in range(0, len(chunk), num_rows):
                 part = slice(low, low + num_rows)
                 if product is None:
@@ -461,15 +496,43 @@ class ExactIndex(LiveIndex):
         return product
 
     def _write(self, folder: Path) -> dict[str, Any]:
-        rows = np.concatenate(self._blocks)
-        write_whole(folder / "vectors.npy", lambda file: np.save(file, rows))
+        write_whole(folder / "vectors.npy", self._write_blocks)
         return {"parameters": {"block_size": self.block_size}}
 
+    def _write_blocks(self, file: IO[bytes]) -> None:
+        """Write one ``.npy`` file without ever holding all rows."""
+        shape = sum(len(block) for block in self._blocks), self._num_columns
+        dtype = np.result_type(*self._blocks)
+        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in self._blocks:
+            file.write(np.ascontiguousarray(block, dtype=dtype).data)
+
     def _read(self, folder: Path, details: dict[str, Any]) -> None:
-        self._blocks = [np.load(folder / "vectors.npy", mmap_mode="r")]
+        rows = np.load(folder / "vectors.npy", mmap_mode="r")
+        if len(rows) != len(self._entries.ids):
+            raise ValueError(
+                f"{folder} holds {len(rows)} vectors and {len(self._entries.ids)} ids: build the "
+                "index again and save it."
+            )
+        self._blocks = [rows]
+
+    def _built_from(self, vectors: Vectors | None) -> None:
+        on_disk = isinstance(vectors, PoolEmbeddings) and vectors.path is not None
+        self._source = vectors if isinstance(vectors, PoolEmbeddings) and on_disk else None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_on_device": None}
+        state = {**self.__dict__, "_on_device": None}
+        if self._source is not None:  # the rows are on disk: the embeddings pickle as their path
+            hashes = self._source.chunk_hashes[: len(self._blocks)]
+            state.update(_blocks=[], _unhashed=[], _hashes=hashes)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._source is not None:
+            assert self._hashes is not None  # as the state was left
+            self._blocks = list(self._source.chunks)[: len(self._hashes)]
 
     def __str__(self) -> str:
         return f"ExactIndex(block_size={self.block_size}, device={self.device!r})"
@@ -555,24 +618,29 @@ class HNSWIndex(LiveIndex):
     def _store(self, blocks: list[NDArray[Any]]) -> None:
         import hnswlib
 
-        self._graph = hnswlib.Index(space="cosine", dim=blocks[0].shape[1])
-        self._graph.init_index(
+        graph = hnswlib.Index(space="cosine", dim=blocks[0].shape[1])
+        graph.init_index(
             max_elements=sum(len(block) for block in blocks),
             M=self.m,
             ef_construction=self.ef_construction,
             random_seed=self.seed,
-            allow_replace_deleted=False,
         )
-        self._graph.set_ef(self.ef)
-        self._insert(blocks)
+        graph.set_ef(self.ef)
+        self._insert(graph, blocks)
+        self._graph = graph
+
+    def _built_from(self, vectors: Vectors | None) -> None:
+        # The graph has copies of its own: hash now, so that the blocks need not be kept.
+        if isinstance(vectors, PoolEmbeddings):
+            self._hashes, self._unhashed = vectors.chunk_hashes, []
+        _ = self.fingerprint
 
     def _extend(self, blocks: list[NDArray[Any]]) -> None:
         graph = self._built()
         graph.resize_index(graph.get_current_count() + sum(len(block) for block in blocks))
-        self._insert(blocks)
+        self._insert(graph, blocks)
 
-    def _insert(self, blocks: list[NDArray[Any]]) -> None:
-        graph = self._built()
+    def _insert(self, graph: hnswlib.Index, blocks: list[NDArray[Any]]) -> None:
         total = sum(len(block) for block in blocks)
         with tqdm(total=total, unit="text", desc="build HNSW", disable=None, delay=2) as bar:
             for block in blocks:
@@ -594,23 +662,25 @@ class HNSWIndex(LiveIndex):
     def _nearest(self, queries: NDArray[np.float32], k: int) -> tuple[Rows, Distances]:
         try:
             rows, distances = self._built().knn_query(queries, k=k)
-        except RuntimeError:
+        except RuntimeError as error:
+            if "contiguous 2D array" not in str(error):
+                raise
             return self._nearest_exactly(queries, k)
-        # A float32 cosine may be slightly above one; order and names follow the distances given.
         return rows.astype(np.int64), distances
 
     def _nearest_exactly(self, queries: NDArray[np.float32], k: int) -> tuple[Rows, Distances]:
         """Search the live rows one by one: the graph no longer reaches k of them."""
+        graph, best = self._built(), _Nearest(len(queries), k)
         live = np.flatnonzero(self._entries.live)
-        vectors = np.asarray(self._built().get_items(live), dtype=np.float32)
-        names = np.broadcast_to(live, (len(queries), len(live)))
-        similarities, rows = _largest(queries @ vectors.T, names, k)
-        return rows, 1 - similarities
+        for low in range(0, len(live), _ROWS_AN_INSERT):
+            part = live[low : low + _ROWS_AN_INSERT]
+            vectors = np.asarray(graph.get_items(part), dtype=np.float32)
+            best.offer(part, vectors @ queries.T)
+        return best.rows, 1 - best.similarities
 
     def _write(self, folder: Path) -> dict[str, Any]:
-        part = folder / ".graph.hnsw.part"
-        self._built().save_index(str(part))
-        part.replace(folder / "graph.hnsw")
+        with part_of(folder / "graph.hnsw") as part:
+            self._built().save_index(str(part))
         return {"parameters": self.parameters()}
 
     def _read(self, folder: Path, details: dict[str, Any]) -> None:
@@ -618,6 +688,11 @@ class HNSWIndex(LiveIndex):
 
         self._graph = hnswlib.Index(space="cosine", dim=self._num_columns)
         self._graph.load_index(str(folder / "graph.hnsw"))
+        if self._graph.get_current_count() != len(self._entries.ids):
+            raise ValueError(
+                f"{folder} holds {self._graph.get_current_count()} vectors and "
+                f"{len(self._entries.ids)} ids: build the index again and save it."
+            )
         self._graph.set_ef(self.ef)
 
     def _built(self) -> hnswlib.Index:
@@ -628,13 +703,3 @@ class HNSWIndex(LiveIndex):
     def __str__(self) -> str:
         arguments = ", ".join(f"{name}={value}" for name, value in self.parameters().items())
         return f"HNSWIndex({arguments})"
-
-
-def _largest(
-    values: NDArray[np.float32], names: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the k largest values of each row in falling order, equal ones by name."""
-    part = np.argpartition(-values, k - 1, axis=1)[:, :k]
-    values, names = np.take_along_axis(values, part, 1), np.take_along_axis(names, part, 1)
-    order = np.lexsort((names, -values), axis=1)
-    return np.take_along_axis(values, order, 1), np.take_along_axis(names, order, 1)

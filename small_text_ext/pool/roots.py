@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,9 +13,15 @@ from small_text_ext.pool.vectors import unit_rows
 
 # Rows compared where the dataset holds vectors: enough to tell one order from another.
 _SAMPLE = 32
-# Hashing a million texts takes a second, so a dataset is compared with its embeddings once.
-_Compared = tuple[tuple[int, int, int, int], bool | None]
-_texts_compared: WeakKeyDictionary[Any, _Compared] = WeakKeyDictionary()
+# Cosine distance up to which two vectors are one, through float16 storage and bfloat16 arithmetic.
+_SAME = 1e-3
+# Hashing a million texts takes a second, so a level is compared with the embeddings once. By
+# dataset and embeddings, the results of the last few levels.
+_RESULTS = 8
+_Key = tuple[int, int, int, int]
+_results: WeakKeyDictionary[Any, WeakKeyDictionary[PoolEmbeddings, dict[_Key, bool | None]]] = (
+    WeakKeyDictionary()
+)
 
 
 def root_rows(dataset: Any, embeddings: PoolEmbeddings) -> NDArray[np.int64]:  # noqa: ANN401
@@ -59,7 +64,7 @@ def root_rows(dataset: Any, embeddings: PoolEmbeddings) -> NDArray[np.int64]:  #
     for position, (_, of_root) in enumerate(levels):
         if len(of_root) != len(embeddings):
             continue
-        match = _same_content(levels[0][0], of_root, position == 0, embeddings)
+        match = _compared(levels[0][0], of_root, embeddings)
         if match is False:
             continue
         rows = _compose(levels[position + 1 :], len(of_root))
@@ -95,40 +100,40 @@ def _compose(views: list[tuple[Any, NDArray[np.int64]]], num_rows: int) -> NDArr
     return rows
 
 
+def _compared(
+    root: Any,  # noqa: ANN401
+    of_root: NDArray[np.int64],
+    embeddings: PoolEmbeddings,
+) -> bool | None:
+    """Compare the content of a level with the embeddings once, for as long as both stay."""
+    content = getattr(root, "x", None)
+    if content is None:
+        return None
+    key = id(content), _length(content), len(embeddings), hash(of_root.data.tobytes())
+    results = _results.setdefault(root, WeakKeyDictionary()).setdefault(embeddings, {})
+    if key not in results:
+        while len(results) >= _RESULTS:
+            del results[next(iter(results))]
+        results[key] = _same_content(content, of_root, embeddings)
+    return results[key]
+
+
 def _length(root: Any) -> int:  # noqa: ANN401
     shape = getattr(root, "shape", None)  # a sparse matrix has a shape and no length
     return int(shape[0]) if shape is not None else len(root)
 
 
 def _same_content(
-    root: Any,  # noqa: ANN401
+    content: Any,  # noqa: ANN401
     of_root: NDArray[np.int64],
-    is_root: bool,
     embeddings: PoolEmbeddings,
 ) -> bool | None:
-    """Compare texts, or vectors, with the embeddings; None where neither is known."""
-    content = getattr(root, "x", None)
+    """Compare texts, or vectors, with the embeddings; None where neither tells."""
     if isinstance(content, list) and content and isinstance(content[0], str):
-        return _same_texts(root, content, None if is_root else of_root, embeddings)
+        return embeddings.texts_match([content[row] for row in of_root])
     if isinstance(content, np.ndarray | PoolEmbeddings) and content.ndim == 2:
         return _same_vectors(content, of_root, embeddings)
     return None
-
-
-def _same_texts(
-    root: Any,  # noqa: ANN401
-    texts: Sequence[str],
-    of_root: NDArray[np.int64] | None,
-    embeddings: PoolEmbeddings,
-) -> bool | None:
-    if of_root is not None:
-        return embeddings.texts_match([texts[row] for row in of_root])
-    key = id(texts), len(texts), id(embeddings), len(embeddings)
-    known = _texts_compared.get(root)
-    if known is None or known[0] != key:
-        known = key, embeddings.texts_match(texts)
-        _texts_compared[root] = known
-    return known[1]
 
 
 def _same_vectors(
@@ -140,5 +145,10 @@ def _same_vectors(
     theirs = np.asarray(content[of_root[sample]], dtype=np.float32)
     if not np.isfinite(theirs).all() or not theirs.any(axis=1).all():
         return None
+    theirs = unit_rows(theirs)
     # float16 storage and bfloat16 arithmetic agree to about two decimals.
-    return bool(np.allclose(unit_rows(theirs), embeddings[sample], atol=0.02))
+    if np.allclose(theirs, embeddings[sample], atol=0.02):
+        return True
+    # The same vectors in another order, or other features that happen to be as long?
+    _, distances = embeddings.search(theirs, 1)
+    return False if (distances < _SAME).mean() > 0.5 else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import uuid
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +16,9 @@ from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.indexes import ExactIndex, HNSWIndex, LiveIndex
 
 IndexName = Literal["exact", "hnsw"]
+
+# Less than one in so many rows live: they are searched by themselves.
+_FEW = 20
 
 
 class PoolSearch:
@@ -48,7 +54,8 @@ class PoolSearch:
         self.embeddings = embeddings
         self.given = index
         self._index: VectorIndex | None = None
-        self._live = np.zeros(0, dtype=bool)
+        self._num_rows = 0  # of the pool when the index was made
+        self._live = np.zeros(0, dtype=bool)  # in an index that does not know this itself
 
     def nearest(
         self, queries: NDArray[np.float32], k: int, live: NDArray[np.bool_]
@@ -75,10 +82,11 @@ class PoolSearch:
         if k == 0 or len(queries) == 0:
             shape = (len(queries), 0)
             return np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        if live.sum() * _FEW < len(live):
+            return self._nearest_of_few(queries, k, np.flatnonzero(live))
         index = self._in_step(live)
         if isinstance(index, LiveIndex):
-            rows, distances = index.search(queries, k, return_distance=True)
-            return rows, distances
+            return index.search(queries, k, return_distance=True)
         rows = np.asarray(index.search(queries, k=k)).astype(np.int64)
         similarities = np.einsum("qd,qkd->qk", queries, self._vectors(rows))
         return rows, np.clip(1 - similarities, 0, 2)
@@ -86,53 +94,84 @@ class PoolSearch:
     def _vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         return self.embeddings[rows.ravel()].reshape(*rows.shape, -1)
 
+    def _nearest_of_few(
+        self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Search a small part (a wrapper's subset) by itself, and leave the index as it is.
+
+        Hiding nearly all of the pool costs more than searching what is left, and a graph that
+        is nearly all hidden is slow.
+        """
+        part = ExactIndex()
+        part.build(self.embeddings[rows], rows)
+        return part.search(queries, k, return_distance=True)
+
     def _in_step(self, live: NDArray[np.bool_]) -> VectorIndex:
-        if len(self._live) != len(live):  # the first search, or the pool has grown
-            self._index = None
-        if self._index is None:
+        if self._index is None or self._num_rows != len(live):  # the pool may have grown
             self._index = self._make(live)
-        returned = np.flatnonzero(live & ~self._live)
-        if returned.size and isinstance(self._index, LiveIndex):
-            self._index.restore(returned)
-        elif returned.size:
-            self._index.build(self.embeddings[np.flatnonzero(live)], np.flatnonzero(live))
-            self._live = live
-        if (gone := np.flatnonzero(self._live & ~live)).size:
-            self._index.remove(gone)
+            self._num_rows = len(live)
+        index = self._index
+        if isinstance(index, LiveIndex):
+            # It may serve other strategies too: what it says is live is what counts.
+            index.restore(np.flatnonzero(live & ~index.live))
+            index.remove(np.flatnonzero(index.live & ~live))
+        elif (live & ~self._live).any():
+            index.build(self.embeddings[np.flatnonzero(live)], np.flatnonzero(live))
+        elif (gone := np.flatnonzero(self._live & ~live)).size:
+            index.remove(gone)
         self._live = live.copy()
-        return self._index
+        return index
 
     def _make(self, live: NDArray[np.bool_]) -> VectorIndex:
         """Make the index with all rows in it (one of small-text's own: with the live ones)."""
-        index = self._by_name() if isinstance(self.given, str) else self.given
-        self._live = np.ones(len(live), dtype=bool)
+        if isinstance(self.given, str):
+            return self._by_name()
+        index = self.given
         if not isinstance(index, LiveIndex):
-            self._live = live
             index.build(self.embeddings[np.flatnonzero(live)], np.flatnonzero(live))
-        elif index.index is None:
+            self._live = live
+        elif index.index is None or self._num_rows:  # empty, or built here when there was less
             index.build(self.embeddings)
         else:
             self._check_built_from_pool(index)
-            index.restore(np.arange(len(live)))
         return index
 
     def _by_name(self) -> LiveIndex:
-        if self.given == "exact":
-            return ExactIndex()
-        folder = self._hnsw_folder()
-        if folder is not None and (folder / "index.json").exists():
-            return HNSWIndex.load(folder, fingerprint=self.embeddings.fingerprint)
-        index = HNSWIndex()
-        index.build(self.embeddings)
-        if folder is not None:
-            index.save(folder)
-        return index
+        folder = self._hnsw_folder() if self.given == "hnsw" else None
+        if folder is None:
+            index = ExactIndex() if self.given == "exact" else HNSWIndex()
+            index.build(self.embeddings)
+            return index
+        if not (folder / "index.json").exists():
+            self._build_beside(folder)
+        return HNSWIndex.load(folder, fingerprint=self.embeddings.fingerprint)
 
     def _hnsw_folder(self) -> Path | None:
         path = self.embeddings.path
         return None if path is None else path / f"hnsw-{self.embeddings.fingerprint[:16]}"
 
+    def _build_beside(self, folder: Path) -> None:
+        """Build the graph in a folder of its own, and put it in place unless another has."""
+        index = HNSWIndex()
+        index.build(self.embeddings)
+        own = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+        try:
+            index.save(own)
+            # Whoever comes second finds the first one's, which was built from the same vectors.
+            with contextlib.suppress(OSError):
+                own.rename(folder)
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+        for outdated in folder.parent.glob("hnsw-*"):
+            if outdated != folder:  # of the pool before it grew
+                shutil.rmtree(outdated, ignore_errors=True)
+
     def _check_built_from_pool(self, index: LiveIndex) -> None:
+        if not np.array_equal(index.ids, np.arange(len(self.embeddings))):
+            raise ValueError(
+                "The given index has ids of its own: build it with index.build(embeddings), "
+                "without ids."
+            )
         if index.fingerprint != self.embeddings.fingerprint:
             raise ValueError(
                 f"The given index was built from vectors with fingerprint {index.fingerprint}, the "
@@ -144,7 +183,7 @@ class PoolSearch:
         # An index that was made by name can be made, or opened, again.
         state = dict(self.__dict__)
         if isinstance(self.given, str):
-            state.update(_index=None, _live=np.zeros(0, dtype=bool))
+            state.update(_index=None, _num_rows=0, _live=np.zeros(0, dtype=bool))
         return state
 
     def __str__(self) -> str:

@@ -153,12 +153,22 @@ class ChunkStore:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all vectors in order."""
+        """SHA-256 of the hashes of all chunks in order: where chunks begin counts."""
+        return fingerprint_of(self.chunk_hashes())
+
+    def chunk_hashes(self) -> list[str]:
+        """Return the :func:`hash_rows` of every chunk.
+
+        Returns
+        -------
+        list of str
+            In row order; those of chunks in memory are computed at the first call.
+        """
         entries = self.description["chunks"]
         for entry, chunk in zip(entries, self.chunks, strict=True):
-            if entry["vectors"] is None:  # in memory: hashed when somebody asks
+            if entry["vectors"] is None:
                 entry["vectors"] = hash_rows(chunk)
-        return fingerprint_of(entry["vectors"] for entry in entries)
+        return [entry["vectors"] for entry in entries]
 
     def first_difference(self, texts: Sequence[str]) -> tuple[int, int] | None:
         """Find the first chunk that was not made from these texts.
@@ -187,8 +197,20 @@ class ChunkStore:
         num_texts : int
             All texts, those that are stored included.
         """
-        self.description["num_texts"] = num_texts
-        self._write_description()
+        self._describe({**self.description, "num_texts": num_texts})
+
+    def truncate(self, num_chunks: int) -> None:
+        """Take back the chunks behind the first so many, and what was announced for them.
+
+        Parameters
+        ----------
+        num_chunks : int
+            Chunks to keep.
+        """
+        del self.chunks[num_chunks:]
+        self.offsets = self.offsets[: num_chunks + 1]
+        kept = self.description["chunks"][:num_chunks]
+        self._describe({**self.description, "chunks": kept, "num_texts": len(self)})
 
     def store(self, rows: NDArray[Any], texts: Sequence[str]) -> None:
         """Add a chunk behind the others.
@@ -199,7 +221,17 @@ class ChunkStore:
             Unit rows in the storage type.
         texts : sequence of str
             What they were made from.
+
+        Raises
+        ------
+        ValueError
+            If the rows have another dimension than those that are there.
         """
+        if self.chunks and rows.shape[1] != self.num_columns:
+            raise ValueError(
+                f"the new vectors have dimension {rows.shape[1]}, those that are there "
+                f"{self.num_columns}: encode them with the same model and settings."
+            )
         entry: dict[str, Any] = {
             "file": None,
             "rows": len(rows),
@@ -210,8 +242,7 @@ class ChunkStore:
             entry["file"] = f"chunk-{len(self.chunks):06d}.npy"
             write_whole(self.folder / entry["file"], lambda file: np.save(file, rows))
             rows = _read_chunk(self.folder, entry)
-        self.description["chunks"].append(entry)
-        self._write_description()
+        self._describe({**self.description, "chunks": [*self.description["chunks"], entry]})
         self.chunks.append(rows)
         self.offsets = np.append(self.offsets, len(self) + len(rows))
 
@@ -229,15 +260,44 @@ class ChunkStore:
             The rows, in the order asked for.
         """
         result = np.empty((len(positions), self.num_columns), dtype=np.float32)
-        owners = np.searchsorted(self.offsets, positions, side="right") - 1
-        for owner in np.unique(owners):
-            mine = owners == owner
-            result[mine] = self.chunks[owner][positions[mine] - self.offsets[owner]]
+        order = np.argsort(positions, kind="stable")
+        bounds = np.searchsorted(positions[order], self.offsets)
+        for number in np.flatnonzero(np.diff(bounds)):
+            mine = order[bounds[number] : bounds[number + 1]]
+            result[mine] = self.chunks[number][positions[mine] - self.offsets[number]]
         return result
 
-    def _write_description(self) -> None:
+    def between(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Read neighbouring rows.
+
+        Parameters
+        ----------
+        start, stop : int
+            First row and the one behind the last, in [0, n].
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (stop - start, d)
+            A copy of the rows.
+        """
+        result = np.empty((max(stop - start, 0), self.num_columns), dtype=np.float32)
+        for chunk, offset in zip(self.chunks, self.offsets[:-1].tolist(), strict=True):
+            low, high = max(start - offset, 0), min(stop - offset, len(chunk))
+            if low < high:
+                result[low + offset - start : high + offset - start] = chunk[low:high]
+        return result
+
+    def clean(self) -> None:
+        """Remove the partial files that a killed process has left."""
+        for pattern in (".chunk-*.part", f".{DESCRIPTION}.*.part"):
+            for left in self.folder.glob(pattern) if self.folder is not None else ():
+                left.unlink(missing_ok=True)
+
+    def _describe(self, description: dict[str, Any]) -> None:
+        """Put the description on disk, then in memory: both agree whatever fails."""
         if self.folder is not None:
-            write_json(self.folder / DESCRIPTION, self.description)
+            write_json(self.folder / DESCRIPTION, description)
+        self.description = description
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

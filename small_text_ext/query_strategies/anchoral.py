@@ -142,11 +142,12 @@ class AnchorAL(NeighborQueryStrategy):
     and the base strategy picks among them. As every class has as many anchors, the subpool (and
     what is picked) is far more balanced than the pool; as anchors are drawn anew each time, the
     search does not overfit on the first decision boundary; and since the classifier scores the
-    subpool alone, a query costs the same for ten thousand texts and for ten million.
+    subpool alone, its share of a query does not grow with the pool (the exact search is one
+    matrix product, linear in it).
 
     Few anchors and neighbours keep the subpool pure: the published ablation finds both more
-    anchors and more neighbours slower and no better. ``num_neighbors`` as large as the pool turns
-    the method into its base strategy.
+    anchors and more neighbours slower and no better. With ``num_neighbors`` and ``subpool_size``
+    as large as the pool the method is its base strategy.
 
     Parameters
     ----------
@@ -192,7 +193,8 @@ class AnchorAL(NeighborQueryStrategy):
     (there it labels nothing). As there, a pool of at most ``subpool_size`` is not filtered, with
     no label at all (and no seed anchors) the subpool is ``n`` random texts, and with fewer labels
     than ``num_anchors`` in all, all are anchors. k-means++ may return fewer than ``num_anchors``
-    distinct anchors where texts repeat.
+    distinct anchors where texts repeat. Multi-label tasks are ours: every label has anchors, and
+    the texts without any label have theirs, as the majority class has in the published method.
 
     Unlike small-text's ``AnchorSubsampling``, which embeds the whole pool with the current
     classifier and scores it at every query, it works on vectors that are computed once and asks
@@ -250,12 +252,14 @@ class AnchorAL(NeighborQueryStrategy):
             _check_selector("minority_anchor_selector", minority_anchor_selector)
         self.num_anchors = int(num_anchors)
         self.anchor_selector = anchor_selector
-        self.minority_classes = minority_classes and tuple(int(c) for c in minority_classes)
+        self.minority_classes = (
+            None if minority_classes is None else tuple(int(label) for label in minority_classes)
+        )
         self.minority_anchor_selector = minority_anchor_selector
         self.sample_subpool = bool(sample_subpool)
         self.seed = seed_to_show(seed, self._seed)
         self._seed_vectors = {
-            int(label): self.embeddings.vectors_of(examples)
+            int(label): self.embeddings.vectors_of(examples, f"seed_anchors[{label}]")
             for label, examples in sorted((seed_anchors or {}).items())
         }
 
@@ -272,13 +276,14 @@ class AnchorAL(NeighborQueryStrategy):
         Returns
         -------
         numpy.ndarray of int64
-            The subpool, best first.
+            The subpool, best first; in the order drawn where it is sampled.
         """
         rows = self.rows(context)
         generator = self.generator(context)
         with record.timed("anchors"):
-            anchors = self._anchors(context, rows, generator)
-            examples = self._examples(context)
+            groups = label_groups(context.y)
+            anchors = self._anchors(groups, context, rows, generator)
+            examples = self._examples(groups)
         record.anchors, record.num_seed_anchors = context.labeled[anchors], len(examples)
         queries = np.concatenate([self.embeddings[rows[record.anchors]], examples])
         if not len(queries):
@@ -292,14 +297,18 @@ class AnchorAL(NeighborQueryStrategy):
         return positions_of(kept, context.unlabeled, rows)
 
     def _anchors(
-        self, context: QueryContext, rows: NDArray[np.int64], generator: np.random.Generator
+        self,
+        groups: Mapping[int, NDArray[np.int64]],
+        context: QueryContext,
+        rows: NDArray[np.int64],
+        generator: np.random.Generator,
     ) -> NDArray[np.int64]:
         """Choose anchors, as positions in the labels."""
         if len(context.labeled) < self.num_anchors:
             return np.arange(len(context.labeled))
         chosen = [
             self._anchors_of_class(label, group, context, rows, generator)
-            for label, group in label_groups(context.y).items()
+            for label, group in groups.items()
         ]
         # In multi-label tasks a text may be the anchor of several labels: it is searched once.
         return np.unique(np.concatenate(chosen))
@@ -318,6 +327,11 @@ class AnchorAL(NeighborQueryStrategy):
         if selector == "random":
             return generator.choice(group, self.num_anchors, replace=False)
         if selector == "entropy":
+            if context.clf is None:
+                raise ValueError(
+                    "anchor_selector is 'entropy', but there is no classifier yet: initialise the "
+                    "learner with labels, or use 'kmeans++'."
+                )
             proba = dense_proba(context.clf, context.dataset[context.labeled[group]])
             entropy = prediction_entropy(proba, context.clf.multi_label)
             return group[np.argsort(-entropy, kind="stable")[: self.num_anchors]]
@@ -332,11 +346,10 @@ class AnchorAL(NeighborQueryStrategy):
             return self.minority_anchor_selector
         return self.anchor_selector
 
-    def _examples(self, context: QueryContext) -> NDArray[np.float32]:
+    def _examples(self, groups: Mapping[int, NDArray[np.int64]]) -> NDArray[np.float32]:
         """Return the seed anchors of classes that have too few labels of their own."""
-        counts = {label: len(group) for label, group in label_groups(context.y).items()}
         parts = [
-            vectors[: max(self.num_anchors - counts.get(label, 0), 0)]
+            vectors[: max(self.num_anchors - len(groups.get(label, ())), 0)]
             for label, vectors in self._seed_vectors.items()
         ]
         return np.concatenate([np.empty((0, self.embeddings.shape[1]), np.float32), *parts])

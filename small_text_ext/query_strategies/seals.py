@@ -109,27 +109,28 @@ class SEALS(NeighborQueryStrategy):
         """
         rows = self.rows(context)
         labeled = rows[context.labeled]
-        start, known = self._known(rows, labeled)
+        universe = _digest(rows)
+        start, known = self._known(labeled, universe)
         record.anchors = context.labeled[start:]
         with record.timed("search"):
             live = self.mask(rows[context.unlabeled])
             queries = self.embeddings[labeled[start:]]
             found, _ = self._search.nearest(queries, self.num_neighbors, live)
         union = np.union1d(known, found)
-        self._remember(rows, labeled, union)
+        self._remember(labeled, universe, union)
         subpool = positions_of(union, context.unlabeled, rows)
         record.num_retrieved = len(subpool)
         if not len(labeled):
             return self.generator(context).choice(context.unlabeled, context.n, replace=False)
-        if self.max_subpool_size is None or len(subpool) <= self.max_subpool_size:
+        if self.max_subpool_size is None:
             return subpool
-        return self.generator(context).choice(subpool, self.max_subpool_size, replace=False)
+        size = max(self.max_subpool_size, context.n)  # what is picked comes from the candidates
+        if len(subpool) <= size:
+            return subpool
+        return self.generator(context).choice(subpool, size, replace=False)
 
-    def _known(
-        self, rows: NDArray[np.int64], labeled: NDArray[np.int64]
-    ) -> tuple[int, NDArray[np.int64]]:
+    def _known(self, labeled: NDArray[np.int64], universe: str) -> tuple[int, NDArray[np.int64]]:
         """Return how many of the labels were searched already, and what was found for them."""
-        universe = _digest(rows)
         fitting = [
             state
             for state in self._found
@@ -141,9 +142,9 @@ class SEALS(NeighborQueryStrategy):
         return longest[0], self._found[longest]
 
     def _remember(
-        self, rows: NDArray[np.int64], labeled: NDArray[np.int64], found: NDArray[np.int64]
+        self, labeled: NDArray[np.int64], universe: str, found: NDArray[np.int64]
     ) -> None:
-        self._found[len(labeled), _digest(labeled), _digest(rows)] = found
+        self._found[len(labeled), _digest(labeled), universe] = found
         while len(self._found) > _STATES:
             del self._found[next(iter(self._found))]
 
@@ -156,4 +157,4 @@ class SEALS(NeighborQueryStrategy):
 
 
 def _digest(rows: NDArray[np.int64]) -> str:
-    return hashlib.sha256(rows.tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -132,7 +133,8 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
         The same seed gives the same picks. Given a seed, the base strategy draws from it too:
         small-text's strategies use numpy's global state, which is seeded for the call and put
         back after it. (Its BADGE draws from the operating system; nothing makes it repeatable.)
-        With None the base strategy draws from the global state as it would alone.
+        With None the base strategy draws from the global state as it would alone. A subpool
+        strategy inside this one that has no seed of its own takes one from this one.
     """
 
     def __init__(
@@ -147,9 +149,11 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
         self.base_query_strategy = base_query_strategy
         self.subpool_size = int(subpool_size)
         self.last_query: QueryRecord | None = None
-        self._last_scores: NDArray[np.float64] | None = None
+        self._scored: tuple[NDArray[np.float64], Indices, int] | None = None
         self._base_is_seeded = seed is not None
         self._seed = resolve_seed(seed)
+        if self._base_is_seeded:
+            self.base_query_strategy = self._seeded_copy(base_query_strategy)
 
     @abstractmethod
     def choose(self, context: QueryContext, record: QueryRecord) -> Indices:
@@ -224,7 +228,7 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
         view, positions = _view(context, record.subpool)
         with record.timed("base"), self._seeded(context):
             picks = self.base_query_strategy.query(clf, view, *positions, context.y, n=context.n)
-        self._last_scores = self._scores_of_base(context, record.subpool)
+        self._scored = self._scores_of_base(context, record.subpool)
         self.last_query = record
         chosen: Indices = record.subpool[self._checked(picks, len(record.subpool), context.n)]
         return chosen
@@ -281,9 +285,10 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
         """The base strategy's scores of the last query, None where it has none.
 
         One number for each item of the dataset that was queried (NaN for those that were not
-        scored).
+        scored). A base strategy that scores another part than it was offered, such as
+        ``SubsamplingQueryStrategy``, does not say which: then it is None too.
         """
-        return self._last_scores
+        return None if self._scored is None else _spread(*self._scored)
 
     def score(
         self,
@@ -317,8 +322,9 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
         view, positions = _view(context, subpool)
         with self._seeded(context):
             scores = self.base_query_strategy.score(clf, view, *positions, context.y)
-        self._last_scores = self._scores_of_base(context, subpool)
-        return _spread(scores, context, subpool)
+        self._scored = self._scores_of_base(context, subpool)
+        items = np.concatenate([subpool, context.labeled])
+        return _spread(np.asarray(scores), items, _length(context.dataset))
 
     def _context(
         self,
@@ -342,10 +348,23 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
 
     def _scores_of_base(
         self, context: QueryContext, subpool: Indices
-    ) -> NDArray[np.float64] | None:
+    ) -> tuple[NDArray[np.float64], Indices, int] | None:
         base = self.base_query_strategy
         scores = base.last_scores if isinstance(base, ScoringMixin) else None
-        return None if scores is None else _spread(scores, context, subpool)
+        items = np.concatenate([subpool, context.labeled])
+        if scores is None or len(scores) != len(items):
+            return None
+        return np.asarray(scores, dtype=np.float64), items, _length(context.dataset)
+
+    def _seeded_copy(self, base: QueryStrategy) -> QueryStrategy:
+        """Return a subpool strategy without a seed as one with a seed; any other as it is."""
+        if not isinstance(base, SubpoolQueryStrategy) or base._base_is_seeded:
+            return base
+        seeded = copy.copy(base)
+        seeded._seed = int(derived_generator(self._seed, 3).integers(2**32))
+        seeded._base_is_seeded = True
+        seeded.base_query_strategy = seeded._seeded_copy(base.base_query_strategy)
+        return seeded
 
     def _checked(self, picks: Any, num_offered: int, n: int) -> Indices:  # noqa: ANN401
         chosen: Indices = np.asarray(picks).astype(np.int64)
@@ -475,11 +494,13 @@ def _view(context: QueryContext, subpool: Indices) -> tuple[Any, tuple[Indices, 
     return view, (np.arange(len(subpool)), np.arange(len(subpool), end))
 
 
-def _spread(scores: Any, context: QueryContext, subpool: Indices) -> NDArray[np.float64]:  # noqa: ANN401
-    """Spread scores of the view (or of its first rows) over the dataset that was queried."""
-    scores = np.asarray(scores, dtype=np.float64)
-    items = np.concatenate([subpool, context.labeled])[: len(scores)]
-    shape = context.dataset.shape if hasattr(context.dataset, "shape") else (len(context.dataset),)
-    spread = np.full((shape[0], *scores.shape[1:]), np.nan)
+def _length(dataset: Any) -> int:  # noqa: ANN401
+    shape = getattr(dataset, "shape", None)  # a sparse matrix has a shape and no length
+    return len(dataset) if shape is None else int(shape[0])
+
+
+def _spread(scores: NDArray[Any], items: Indices, length: int) -> NDArray[np.float64]:
+    """Spread scores of some items over the whole dataset, NaN elsewhere."""
+    spread = np.full((length, *scores.shape[1:]), np.nan)
     spread[items] = scores
     return spread

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -271,7 +271,88 @@ def test_bad_texts(
 
 def test_bad_settings(minilm: SentenceTransformer, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="storage_dtype is 'int8'"):
-        PoolEmbeddings.encode(["a"], minilm, storage_dtype="int8")  # type: ignore[arg-type]
+        PoolEmbeddings.encode(["a"], minilm, tmp_path, storage_dtype="int8")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="chunk_size is 0"):
-        PoolEmbeddings.encode(["a"], minilm, chunk_size=0)
+        PoolEmbeddings.encode(["a"], minilm, tmp_path, chunk_size=0)
     assert not (tmp_path / DESCRIPTION).exists()
+
+
+def test_a_failed_append_is_taken_back(
+    minilm: SentenceTransformer,
+    texts: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = PoolEmbeddings.encode(texts[:8], minilm, tmp_path / "pool", chunk_size=4)
+    original: Any = type(minilm).encode
+    calls: list[int] = []
+
+    def fail_later(*arguments: object, **kwargs: object) -> object:
+        calls.append(1)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return original(*arguments, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(minilm), "encode", fail_later)
+        with pytest.raises(KeyboardInterrupt):
+            pool.append(texts[8:16])
+    assert len(pool) == len(PoolEmbeddings.open(tmp_path / "pool", texts[:8])) == 8
+    pool.append(texts[8:16])
+    assert PoolEmbeddings.open(tmp_path / "pool", texts[:16]).texts_match(texts[:16])
+
+
+def test_an_interrupted_append_can_be_given_up(
+    minilm: SentenceTransformer, texts: list[str], tmp_path: Path
+) -> None:
+    pool = PoolEmbeddings.encode(texts[:8], minilm, tmp_path / "pool")
+    pool._store.announce(12)  # as kill -9 leaves it
+    with pytest.raises(ValueError, match="holds 8 of 12 texts"):
+        PoolEmbeddings.open(tmp_path / "pool")
+    PoolEmbeddings.encode(texts[:8], minilm, tmp_path / "pool")
+    assert len(PoolEmbeddings.open(tmp_path / "pool", texts[:8])) == 8
+
+
+def test_settings_that_change_a_vector_change_the_identity(
+    minilm: SentenceTransformer, texts: list[str], tmp_path: Path
+) -> None:
+    import copy
+
+    PoolEmbeddings.encode(texts[:4], minilm, tmp_path / "pool")
+    other: Any = copy.deepcopy(minilm)
+    other[1].pooling_mode = "cls"
+    assert not np.allclose(other.encode(texts[:1]), minilm.encode(texts[:1]), atol=0.1)
+    with pytest.raises(ValueError, match="was encoded by"):
+        PoolEmbeddings.encode(texts[:5], other, tmp_path / "pool")
+    with pytest.raises(ValueError, match="other weights or settings"):
+        PoolEmbeddings.open(tmp_path / "pool", model=other).search("a text")
+    shorter = copy.deepcopy(minilm)
+    shorter.truncate_dim = 64
+    with pytest.raises(ValueError, match="was encoded by"):
+        PoolEmbeddings.encode(texts[:5], shorter, tmp_path / "pool")
+
+
+def test_texts_may_come_as_a_column(encoded: PoolEmbeddings, texts: list[str]) -> None:
+    import pandas as pd
+
+    for column in (np.array(texts[:2]), pd.Series(texts[:2])):
+        ids, _ = encoded.search(column, k=1)
+        assert ids.tolist() == [[0], [1]]
+
+
+def test_a_relative_path_survives_another_working_directory(
+    minilm: SentenceTransformer,
+    texts: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = pickle.dumps(PoolEmbeddings.encode(texts[:3], minilm, "pool"))
+    monkeypatch.chdir("/")
+    assert len(pickle.loads(data)) == 3
+
+
+@pytest.mark.parametrize("rows", [[0.5], ["a"], np.ones(3, dtype=bool), 60, -61])
+def test_rows_that_cannot_be_indexed(encoded: PoolEmbeddings, rows: object) -> None:
+    with pytest.raises(IndexError, match="60 embeddings"):
+        encoded[rows]

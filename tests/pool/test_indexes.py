@@ -249,3 +249,78 @@ def test_hnsw_refuses_parameters_out_of_range(arguments: dict[str, int]) -> None
 def test_exact_refuses_empty_blocks() -> None:
     with pytest.raises(ValueError, match="block_size is 0"):
         ExactIndex(block_size=0)
+
+
+def test_an_index_that_grows_with_its_pool_stays_its_pools(
+    index: LiveIndex, vectors: Vectors, tmp_path: Path
+) -> None:
+    store = ChunkStore(
+        {
+            "format": 1,
+            "model": None,
+            "precision": "float32",
+            "storage_dtype": "float32",
+            "chunk_size": 200,
+            "num_texts": 300,
+            "chunks": [],
+        },
+        tmp_path,
+    )
+    store.store(vectors[:200], [str(i) for i in range(200)])
+    pool = PoolEmbeddings(store)
+    index.build(pool)
+    store.store(vectors[200:], [str(i) for i in range(200, 300)])
+    index.add(np.arange(200, 300), vectors[200:])
+    assert index.fingerprint == pool.fingerprint
+
+
+def test_a_save_that_fails_leaves_no_index_that_loads(
+    index: LiveIndex, vectors: Vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.build(vectors[:100])
+    index.save(tmp_path)
+    index.build(vectors)
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("small_text_ext.pool.indexes.write_json", fail)
+        with pytest.raises(OSError, match="disk full"):
+            index.save(tmp_path)
+    with pytest.raises(FileNotFoundError, match="holds no index"):
+        type(index).load(tmp_path)
+
+
+def test_an_interrupted_graph_does_not_count_as_built(
+    vectors: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = HNSWIndex()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HNSWIndex, "_insert", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            index.build(vectors)
+    assert index.index is None
+
+
+def test_a_graph_keeps_no_second_copy_of_the_vectors(vectors: Vectors) -> None:
+    index = HNSWIndex()
+    index.build(vectors)
+    assert len(pickle.dumps(index)) < len(pickle.dumps(index.index)) + vectors.nbytes / 2
+
+
+def test_other_errors_of_hnswlib_are_not_hidden(vectors: Vectors) -> None:
+    index = HNSWIndex()
+    index.build(vectors)
+
+    class Broken:
+        def knn_query(self, *_: object, **__: object) -> None:
+            raise RuntimeError("out of memory")
+
+    index._graph = Broken()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        index.search(vectors[:1])

@@ -108,3 +108,22 @@ def test_a_plain_array_counts_by_length() -> None:
     pool = PoolEmbeddings.from_array(VECTORS)
     np.testing.assert_array_equal(root_rows(np.zeros((40, 3)), pool), np.arange(40))
     np.testing.assert_array_equal(root_rows(csr_matrix((40, 3)), pool), np.arange(40))
+
+
+def test_other_features_of_the_same_length_do_not_count_as_another_order() -> None:
+    scaled = VECTORS * [9.0, 1.0, 0.1, 5.0, 1.0, 2.0]
+    root = SklearnDataset(scaled, LABELS, target_labels=TARGETS)
+    rows = root_rows(root[[4, 2]], PoolEmbeddings.from_array(VECTORS))
+    np.testing.assert_array_equal(rows, [4, 2])
+
+
+def test_two_embeddings_of_one_dataset_are_compared_once_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = text_dataset()
+    pools = [PoolEmbeddings.from_array(VECTORS, TEXTS) for _ in range(2)]
+    for pool in pools:
+        root_rows(root, pool)
+    monkeypatch.setattr(PoolEmbeddings, "texts_match", lambda *_: pytest.fail("it hashed again"))
+    for pool in pools:
+        root_rows(root, pool)

@@ -30,10 +30,19 @@ def expected(pool: PoolEmbeddings, live: NDArray[np.bool_], k: int) -> NDArray[n
     return rows[order]
 
 
-@pytest.mark.parametrize(
-    "index", ["exact", "hnsw", ExactIndex(), HNSWIndex(), KNNIndex(), HostHNSWIndex()], ids=str
-)
-def test_any_index_is_kept_in_step(pool: PoolEmbeddings, index: Any) -> None:  # noqa: ANN401
+MAKERS = {
+    "exact-by-name": lambda: "exact",
+    "hnsw-by-name": lambda: "hnsw",
+    "exact": ExactIndex,
+    "hnsw": HNSWIndex,
+    "host-knn": KNNIndex,
+    "host-hnsw": HostHNSWIndex,
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_any_index_is_kept_in_step(pool: PoolEmbeddings, kind: str) -> None:
+    index: Any = MAKERS[kind]()
     search = PoolSearch(pool, index)
     generator = np.random.default_rng(3)
     for share in (1.0, 0.7, 0.9, 0.2, 1.0):
@@ -133,3 +142,76 @@ def test_another_index_is_refused(
 ) -> None:
     with pytest.raises(error, match="pass 'exact', 'hnsw' or a VectorIndex"):
         PoolSearch(pool, index)
+
+
+@pytest.mark.parametrize("make", [ExactIndex, HNSWIndex])
+def test_one_index_serves_two_strategies(pool: PoolEmbeddings, make: Any) -> None:  # noqa: ANN401
+    index = make()
+    first, second = PoolSearch(pool, index), PoolSearch(pool, index)
+    everything, half = np.ones(200, dtype=bool), np.arange(200) >= 100
+    for search, live in ((first, everything), (second, half), (first, everything), (second, half)):
+        rows, _ = search.nearest(pool[:6], 5, live)
+        np.testing.assert_array_equal(rows, expected(pool, live, 5))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_any_index_follows_a_pool_that_grows(
+    pool: PoolEmbeddings, tmp_path: Path, kind: str
+) -> None:
+    make: Any = MAKERS[kind]
+    stored = on_disk(pool, tmp_path)
+    search = PoolSearch(stored, make())
+    search.nearest(pool[:1], 3, np.ones(200, dtype=bool))
+    stored._store.announce(201)
+    stored._store.store(pool[:1], ["copy of the first"])
+    rows, _ = search.nearest(pool[:1], 2, np.ones(201, dtype=bool))
+    assert set(rows[0].tolist()) == {0, 200}
+    assert len(list(tmp_path.glob("hnsw-*"))) <= 1
+
+
+def test_an_index_with_ids_of_its_own_is_refused(pool: PoolEmbeddings) -> None:
+    index = ExactIndex()
+    index.build(pool, np.random.default_rng(0).permutation(200))
+    with pytest.raises(ValueError, match="ids of its own: build it with"):
+        PoolSearch(pool, index).nearest(pool[:1], 4, np.ones(200, dtype=bool))
+
+
+def test_a_small_part_is_searched_by_itself(pool: PoolEmbeddings) -> None:
+    index = HNSWIndex()
+    search = PoolSearch(pool, index)
+    live = np.arange(200) % 40 == 1
+    rows, _ = search.nearest(pool[:6], 3, live)
+    np.testing.assert_array_equal(rows, expected(pool, live, 3))
+    assert index.index is None
+
+
+def test_processes_that_build_at_once_agree(pool: PoolEmbeddings, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    on_disk(pool, tmp_path)
+    live = np.ones(200, dtype=bool)
+
+    def search(_: int) -> NDArray[np.int64]:
+        own = PoolSearch(PoolEmbeddings.open(tmp_path), "hnsw")
+        return own.nearest(pool[:6], 5, live)[0]
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(search, range(4)))
+    for rows in found:
+        np.testing.assert_array_equal(rows, expected(pool, live, 5))
+    assert len(list(tmp_path.glob("hnsw-*/index.json"))) == 1
+    assert not list(tmp_path.glob(".hnsw-*"))
+
+
+def test_a_stored_pool_is_not_in_the_pickle_of_a_given_index(
+    pool: PoolEmbeddings, tmp_path: Path
+) -> None:
+    stored, live = on_disk(pool, tmp_path), np.arange(200) % 3 > 0
+    search = PoolSearch(stored, ExactIndex(block_size=500))
+    before, _ = search.nearest(pool[:6], 5, live)
+    data = pickle.dumps(search)
+    assert len(data) < 8000 < pool[:].nbytes
+    copy = pickle.loads(data)
+    np.testing.assert_array_equal(copy.nearest(pool[:6], 5, live)[0], before)
+    assert isinstance(copy.given, ExactIndex)
+    assert copy.given.fingerprint == stored.fingerprint

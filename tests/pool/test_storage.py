@@ -107,3 +107,50 @@ def test_a_chunk_of_another_size_is_named(folder: Path, rows: np.ndarray) -> Non
     np.save(folder / "chunk-000002.npy", rows)
     with pytest.raises(ValueError, match=r"chunk-000002\.npy has 10 rows"):
         ChunkStore.read(folder)
+
+
+def test_a_failed_description_changes_nothing(
+    folder: Path, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ChunkStore.read(folder)
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("small_text_ext.pool.storage.write_json", fail)
+        with pytest.raises(OSError, match="disk full"):
+            store.store(rows[:4], ["a", "b", "c", "d"])
+        with pytest.raises(OSError, match="disk full"):
+            store.announce(99)
+    assert len(store) == len(ChunkStore.read(folder)) == 10
+    store.store(rows[:4], ["a", "b", "c", "d"])
+    assert len(store) == len(ChunkStore.read(folder)) == 14
+    np.testing.assert_array_equal(ChunkStore.read(folder).between(8, 12), store.between(8, 12))
+
+
+def test_truncate_takes_back_chunks(folder: Path, rows: np.ndarray) -> None:
+    store = ChunkStore.read(folder)
+    store.truncate(2)
+    assert len(store) == len(ChunkStore.read(folder)) == store.description["num_texts"] == 8
+    np.testing.assert_array_equal(store.between(0, 8), rows[:8])
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 10), (3, 9), (4, 8), (5, 5), (9, 10), (7, 3)])
+def test_neighbouring_rows_are_read_across_chunks(
+    folder: Path, rows: np.ndarray, start: int, stop: int
+) -> None:
+    np.testing.assert_array_equal(ChunkStore.read(folder).between(start, stop), rows[start:stop])
+
+
+def test_rows_of_another_dimension_are_refused(folder: Path) -> None:
+    store = ChunkStore.read(folder)
+    with pytest.raises(ValueError, match="dimension 2, those that are there 3"):
+        store.store(np.ones((1, 2), dtype=np.float32), ["x"])
+
+
+def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
+    (folder / ".chunk-000003.npy.abc.part").write_bytes(b"half")
+    (folder / ".hnsw-1.abc.part").mkdir()  # somebody's build, still running
+    ChunkStore.read(folder).clean()
+    assert [path.name for path in folder.glob(".*")] == [".hnsw-1.abc.part"]

@@ -331,3 +331,27 @@ def test_indices_outside_the_dataset_are_refused(pool: Pool) -> None:
     strategy = AnchorAL(LeastConfidence(), pool.vectors, **SMALL)
     with pytest.raises(ValueError, match="the dataset has 1500 items"):
         pool.query(strategy, indices_unlabeled=np.arange(1000, 1501))
+
+
+def test_minority_classes_may_be_an_array(pool: Pool) -> None:
+    strategy = AnchorAL(
+        LeastConfidence(),
+        pool.vectors,
+        **SMALL,
+        minority_classes=np.array([0, 1]),  # type: ignore[arg-type]
+        minority_anchor_selector="all",
+    )
+    assert strategy.minority_classes == (0, 1)
+
+
+def test_seed_anchors_are_named_in_errors(pool: Pool) -> None:
+    bad: Any
+    for bad in (np.ones(5), [], np.zeros(16)):
+        with pytest.raises(ValueError, match=r"seed_anchors\[1\]"):
+            AnchorAL(LeastConfidence(), pool.vectors, seed_anchors={1: bad})
+
+
+def test_entropy_anchors_need_a_classifier(pool: Pool) -> None:
+    strategy = AnchorAL(RandomSampling(), pool.vectors, **SMALL, anchor_selector="entropy")
+    with pytest.raises(ValueError, match="there is no classifier yet"):
+        pool.query(strategy, clf=None)

@@ -105,3 +105,13 @@ def test_memory_of_states_is_bounded(pool: Pool) -> None:
 def test_the_cap_must_be_positive(pool: Pool) -> None:
     with pytest.raises(ValueError, match="max_subpool_size is 0"):
         SEALS(LeastConfidence(), pool.vectors, max_subpool_size=0)
+
+
+def test_picks_come_from_the_candidates_under_a_small_cap(pool: Pool) -> None:
+    arguments = {"num_neighbors": 8, "subpool_size": 400, "seed": 0}
+    whole = SEALS(LeastConfidence(), pool.vectors, **arguments)
+    capped = SEALS(LeastConfidence(), pool.vectors, max_subpool_size=5, **arguments)
+    pool.query(whole)
+    picks = pool.query(capped)
+    assert whole.last_query is not None
+    assert set(picks) <= set(whole.last_query.subpool)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from small_text import (
     PredictionEntropy,
     QueryStrategy,
     RandomSampling,
+    SubsamplingQueryStrategy,
 )
 from small_text.integrations.pytorch.query_strategies import BADGE
 
@@ -221,3 +223,26 @@ def test_float_labels_become_integers() -> None:
     labels = integer_labels(np.array([0.0, 1.0, 3.0]))
     assert labels.dtype == np.int64
     assert labels.tolist() == [0, 1, 3]
+
+
+def test_a_seed_reaches_subpool_strategies_inside(pool: Pool) -> None:
+    def picks(seed: int) -> set[int]:
+        inner = RandomSubset(RandomSampling(), 40)
+        return set(pool.query(RandomSubset(inner, 400, seed=seed)).tolist())
+
+    assert picks(1) == picks(1)
+    assert picks(1) != picks(2)
+
+
+def test_scores_of_a_base_that_samples_again_are_not_guessed_at(pool: Pool) -> None:
+    strategy = RandomSubset(SubsamplingQueryStrategy(LeastConfidence(), 50), 400, seed=0)
+    assert len(np.unique(pool.query(strategy))) == 10
+    assert strategy.last_scores is None
+
+
+def test_scores_do_not_make_a_saved_learner_large(pool: Pool) -> None:
+    strategy = RandomSubset(LeastConfidence(), 50, seed=0)
+    pool.query(strategy)
+    scores = strategy.last_scores
+    assert scores is not None
+    assert len(pickle.dumps(strategy)) < scores.nbytes
