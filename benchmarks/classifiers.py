@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from benchmarks.results import ClassifierRecord
 from benchmarks.suggestions import SuiteError, unknown_name
@@ -33,6 +36,9 @@ _GIVEN_BY_RUNNER = {
     "recorder",
     "random_state",
 }
+
+
+_TRIED_POINTS, _TRIED_DIMENSIONS = 16, 384
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,33 @@ def check_classifier(kind: str, params: Mapping[str, Any]) -> None:
             raise SuiteError(f"'{name}' of classifier '{kind}' is set by the runner: leave it out.")
         if name not in known:
             raise unknown_name(f"parameter of classifier '{kind}'", name, known)
+
+
+def try_classifier(classifier: ClassifierRecord) -> None:
+    """Build a classifier once, before anything expensive is done for it.
+
+    Parameters
+    ----------
+    classifier : ClassifierRecord
+        Kind and parameters. One of scikit-learn is also fitted on a handful of points, since it
+        looks at its parameters no sooner.
+
+    Raises
+    ------
+    SuiteError
+        If a parameter has a value that the class refuses; the message names the classifier.
+    """
+    from small_text import SklearnDataset
+
+    y = np.arange(_TRIED_POINTS) % 2
+    x = np.random.default_rng(0).normal(size=(_TRIED_POINTS, _TRIED_DIMENSIONS))
+    try:
+        model = build_factory(classifier, 2, seed=0).new()
+        if classifier.kind.startswith(SKLEARN_PREFIX):
+            with warnings.catch_warnings(action="ignore"):
+                model.fit(SklearnDataset(x, y, target_labels=np.arange(2)))
+    except (TypeError, ValueError) as error:
+        raise SuiteError(f"classifier '{classifier.id}' cannot be built: {error}") from error
 
 
 def _parameter_names(kind: str) -> set[str]:

@@ -5,6 +5,7 @@ Exit codes: 0 all passed, 1 a unit failed, 2 the command cannot be run as given,
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from benchmarks.datasets import DATASETS, MissingSourceError
-from benchmarks.results import ResultFileError, read_result
+from benchmarks.results import NoResultsError, ResultFileError, read_result
 from benchmarks.selection import Selection, select_suite
 from benchmarks.suggestions import SuiteError
+from small_text_ext._extras import MissingExtraError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -27,8 +29,22 @@ EXIT_INTERRUPTED = 130
 
 PERF = "perf"
 
-console = Console()
-errors = Console(stderr=True)
+# The 80 columns that rich takes where there is no terminal cut names off.
+_PIPE_WIDTH = 140
+# What the user can mend: the message says how, and a traceback would hide it.
+_MENDABLE = (SuiteError, MissingSourceError, ResultFileError, NoResultsError, MissingExtraError)
+
+
+def make_console(stderr: bool = False) -> Console:
+    """Return a console as wide as the terminal; in a pipe, wide enough for every table."""
+    console = Console(stderr=stderr)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPE_WIDTH
+    return console
+
+
+console = make_console()
+errors = make_console(stderr=True)
 
 
 class TeachingGroup(TyperGroup):
@@ -56,7 +72,7 @@ class TeachingGroup(TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (SuiteError, MissingSourceError, ResultFileError, FileNotFoundError) as error:
+        except _MENDABLE as error:
             errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(EXIT_USAGE) from error
         except KeyboardInterrupt as interrupt:
@@ -234,12 +250,16 @@ def status(folder: FolderArgument) -> None:
     """Show what of each suite in a results folder has passed, failed, or is missing."""
     from benchmarks.runner import MANIFEST, read_manifest
 
-    if not folder.is_dir():
-        raise SuiteError(f"{folder} is not a folder of results.")
+    manifests = sorted(folder.glob(f"*/{MANIFEST}"))
+    if not manifests:
+        raise NoResultsError(
+            f"{folder} is not a folder of results: run `python -m benchmarks run SUITE --out "
+            f"{folder}` first."
+        )
     table = Table("suite", "data set", "classifier", "method", "passed", "failed", "missing")
     failures = []
     rows: dict[tuple[str, ...], Counter[str]] = {}
-    for manifest in sorted(folder.glob(f"*/{MANIFEST}")):
+    for manifest in manifests:
         for path, expected in read_manifest(manifest).items():
             state, message = _unit_state(folder / path, expected)
             rows.setdefault(Path(path).parts[:4], Counter())[state] += 1
@@ -274,13 +294,7 @@ def report(
     """Write tables and figures of a results folder."""
     from benchmarks.report import write_report
 
-    try:
-        path = write_report(folder, out)
-    except ResultFileError:
-        raise
-    except ValueError as error:
-        raise SuiteError(str(error)) from error
-    console.print(f"report: {path}", soft_wrap=True)
+    console.print(f"report: {write_report(folder, out)}", soft_wrap=True)
 
 
 def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:

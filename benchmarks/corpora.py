@@ -110,9 +110,9 @@ def _fetch_vader(run: Command) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             fetched = _download_vader(Path(temporary), run)
-            _check_vader(fetched)
+            _check_vader(fetched, "nothing was kept; ask pip's package index for the original")
             os.replace(fetched, archive)  # noqa: PTH105 - atomic on every platform
-    _check_vader(archive)
+    _check_vader(archive, "delete it and run again")
     return archive
 
 
@@ -130,11 +130,11 @@ def _download_vader(folder: Path, run: Command) -> Path:
     return folder / _VADER_ARCHIVE
 
 
-def _check_vader(archive: Path) -> None:
+def _check_vader(archive: Path, remedy: str) -> None:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if digest != VADER_SHA256:
         raise SuiteError(
-            f"{archive} has the sha256 {digest}, expected {VADER_SHA256}: delete it and run again."
+            f"{archive.name} has the sha256 {digest}, expected {VADER_SHA256}: {remedy}."
         )
 
 

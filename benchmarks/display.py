@@ -81,7 +81,7 @@ class RunDisplay:
 
     def _line(self, outcome: Outcome) -> str:
         colour = "green" if outcome.status == "passed" else "red"
-        name = escape(outcome.task.unit.spec.name)
+        name = escape(outcome.spec.name)
         text = f"{name}: {escape(outcome.message)} ({outcome.seconds:.1f} s)"
         return f"[{colour}]{outcome.status}[/{colour}] {text}"
 

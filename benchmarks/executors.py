@@ -117,7 +117,7 @@ def _run_alone(task: Task) -> Outcome:
             error = WorkerDiedError(f"the worker died twice, the second time alone: {death}")
             error.__cause__ = death
             write_result(failed_result(task, error), task.results)
-            return Outcome(task, "failed", 0.0, f"{type(error).__name__}: {error}")
+            return Outcome(task.unit.spec, "failed", 0.0, f"{type(error).__name__}: {error}")
     return outcome
 
 

@@ -33,11 +33,14 @@ KNOWN_STYLES = {
 }
 _DPI = 150
 _TEXT = "#404040"
+_LABELS, _QUERY_TIME = "num_labeled", "query_minutes"
 _PANELS = (
-    ("num_labeled", "labels"),
+    (_LABELS, "labels"),
     ("minutes", "query + fit time"),
-    ("query_minutes", "query time"),
+    (_QUERY_TIME, "query time"),
 )
+# A random query takes a millisecond: its curve would press all others into a corner.
+_FREE_QUERIES = ("RandomSampling",)
 
 
 def learning_figure(comparison: Comparison) -> Figure:
@@ -52,7 +55,8 @@ def learning_figure(comparison: Comparison) -> Figure:
     -------
     matplotlib.figure.Figure
         Two rows (average precision, F1) of three panels (labels, minutes of queries and fits,
-        minutes of queries). A dashed line is the ceiling.
+        minutes of queries; the last without random sampling, whose queries cost nothing). Bands are
+        drawn against labels only. A dashed line is the ceiling.
     """
     figure = _new_figure(width=11.0, height=6.9)
     axes = figure.subplots(2, 3, sharey="row", sharex="col")
@@ -73,6 +77,8 @@ def learning_figure(comparison: Comparison) -> Figure:
 
 def balance_figure(comparison: Comparison) -> Figure:
     """Draw how many minority texts each method found, and their share in labels and subpool.
+
+    Where all classes are wanted there are no such shares, and two panels say so.
 
     Parameters
     ----------
@@ -101,7 +107,9 @@ def balance_figure(comparison: Comparison) -> Figure:
         ax.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
         ax.set_title(label, fontsize=9.5, loc="left", color=_TEXT)
         ax.set_xlabel("labels")
-    _note_if_empty(axes[2], "no method has a subpool")
+    all_wanted = not comparison.section.results[0].spec.dataset.minority
+    _note_if_empty(axes[1], "all classes are wanted")
+    _note_if_empty(axes[2], "all classes are wanted" if all_wanted else "no method has a subpool")
     _finish(figure, comparison)
     return figure
 
@@ -166,7 +174,18 @@ def _draw_curves(
     # In the order of the methods, so that the main one, the last, is drawn on top.
     frames = [rounds[rounds["method"] == name] for name in comparison.curves]
     frame = pd.concat(frames).dropna(subset=[y])
-    plot_learning_curves(ax, frame, x=x, y=y, styles=styles, time_axis=x != "num_labeled")
+    if x == _QUERY_TIME:
+        frame = _without_free_queries(frame)
+    by_labels = x == _LABELS
+    plot_learning_curves(
+        ax, frame, x=x, y=y, styles=styles, time_axis=not by_labels, bands=by_labels
+    )
+
+
+def _without_free_queries(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop random sampling, unless nothing else is there."""
+    kept = frame[~frame["strategy"].isin(_FREE_QUERIES)]
+    return frame if kept.empty else kept
 
 
 def _draw_level(ax: Axes, level: float | None, label: str) -> None:
@@ -182,8 +201,10 @@ def _ceiling(comparison: Comparison, measure: str) -> float | None:
 
 
 def _pool_share(comparison: Comparison) -> float | None:
-    """Return the share of the minority classes in the pool, the mean over units."""
+    """Return the share of the minority classes in the pool, the mean over units, if any."""
     minority = comparison.section.results[0].spec.dataset.minority
+    if not minority:
+        return None
     shares = [
         sum(result.pool_counts.get(name, 0) for name in minority) / sum(result.pool_counts.values())
         for result in comparison.section.results

@@ -109,7 +109,8 @@ def rounds_frame(results: Sequence[UnitResult]) -> pd.DataFrame:
     pandas.DataFrame
         Names of the unit (``method`` made unique where one name stands for several
         specifications), ``round``, ``num_labeled``, every metric, ``labeled_share`` and
-        ``subpool_share`` (share of the minority classes in labels and in subpool), ``found``,
+        ``subpool_share`` (share of the minority classes in labels and in subpool; missing where
+        all classes are wanted), ``found``,
         sizes, seconds as ``<step>_seconds``, and cumulative ``query_minutes`` and ``minutes``
         (query and fit).
     """
@@ -170,7 +171,8 @@ def summarize_unit(unit: pd.DataFrame) -> dict[str, float | None]:
         average precision and F1 the last value (``final_``), the area over labels (``area_``) and
         the area as published (``published_area_``), None for a single round; and ``query_seconds``,
         ``harness_seconds``, ``rows_scored``, ``subpool_size`` and ``subpool_share`` as means over
-        the queries, ``total_query_seconds`` and ``total_fit_seconds`` as sums.
+        the queries, ``first_query_seconds`` (which builds the index) and ``later_query_seconds``
+        (the mean of all others) apart, ``total_query_seconds`` and ``total_fit_seconds`` as sums.
     """
     last, queries = unit.iloc[-1], unit.iloc[1:]
     numbers: dict[str, float | None] = {
@@ -186,6 +188,8 @@ def summarize_unit(unit: pd.DataFrame) -> dict[str, float | None]:
         )
         numbers[f"published_area_{name}"] = published_area(curve) if is_curve else None
     numbers["query_seconds"] = seconds_per_query(unit["query_seconds"])
+    numbers["first_query_seconds"] = seconds_per_query(unit["query_seconds"].iloc[:2])
+    numbers["later_query_seconds"] = seconds_per_query(unit["query_seconds"].iloc[1:])
     for name in ("harness_seconds", "rows_scored", "subpool_size", "subpool_share"):
         numbers[name] = _value(queries[name].mean()) if len(queries) else None
     numbers["total_query_seconds"] = float(queries["query_seconds"].sum())
@@ -260,7 +264,7 @@ def _round_values(record: RoundRecord, minority: Sequence[str]) -> dict[str, obj
 
 
 def _minority_share(counts: dict[str, int] | None, minority: Sequence[str]) -> float | None:
-    if not counts or not sum(counts.values()):
+    if not minority or not counts or not sum(counts.values()):
         return None
     return sum(counts.get(name, 0) for name in minority) / sum(counts.values())
 

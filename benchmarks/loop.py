@@ -18,8 +18,8 @@ from benchmarks.classifiers import build_factory
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
 from benchmarks.methods import StrategyContext, build_strategy
 from benchmarks.metrics import evaluate_predictions
-from benchmarks.results import FULL_DATA, RoundRecord, UnitSpec
-from benchmarks.splits import Rows, initial_rows, make_rare, split_rows
+from benchmarks.results import FULL_DATA, ClassifierRecord, RoundRecord, UnitSpec
+from benchmarks.splits import Rows, draw_rows
 from benchmarks.statistics import normalized_area
 
 Labels = NDArray[np.int64]
@@ -113,25 +113,16 @@ def prepare_data(
     """
     from small_text_ext.pool.embeddings import PoolEmbeddings
 
-    dataset, protocol, seed = spec.dataset, spec.protocol, spec.seed.data
-    names = dataset.class_names
-    minority = tuple(names.index(name) for name in dataset.minority) or tuple(range(len(names)))
-    split = split_rows(labels, seed, protocol.test_size, is_test, groups)
-    pool = split.pool
-    if dataset.prevalence is not None:
-        pool = make_rare(labels, pool, minority, dataset.prevalence, seed)
-    first = initial_rows(
-        labels[pool], minority, protocol.initial_size, protocol.initial_minority, seed
-    )
+    drawn = draw_rows(spec.dataset, spec.protocol, spec.seed.data, labels, is_test, groups)
     return UnitData(
-        pool_vectors=PoolEmbeddings.from_array(vectors[pool]),
-        pool_labels=labels[pool],
-        test_vectors=np.asarray(vectors[split.test], dtype=np.float32),
-        test_labels=labels[split.test],
-        pool_rows=pool,
-        initial=first,
-        class_names=names,
-        minority=minority,
+        pool_vectors=PoolEmbeddings.from_array(vectors[drawn.pool]),
+        pool_labels=labels[drawn.pool],
+        test_vectors=np.asarray(vectors[drawn.test], dtype=np.float32),
+        test_labels=labels[drawn.test],
+        pool_rows=drawn.pool,
+        initial=drawn.initial,
+        class_names=spec.dataset.class_names,
+        minority=drawn.minority,
     )
 
 
@@ -158,6 +149,14 @@ def run_unit(spec: UnitSpec, data: UnitData, device: str | None = None) -> tuple
     return tuple(_Loop(spec, data, device).rounds())
 
 
+def _classifier(spec: UnitSpec) -> ClassifierRecord:
+    """Return the classifier of a unit; a ceiling may change its parameters, for far more labels."""
+    if spec.method.strategy != FULL_DATA:
+        return spec.classifier
+    params = {**spec.classifier.params, **spec.method.params}
+    return spec.classifier.model_copy(update={"params": params})
+
+
 class _Loop:
     """The state of one unit: the learner, its measuring adapters and the clock."""
 
@@ -168,7 +167,8 @@ class _Loop:
         self.data = data
         self.watch = Stopwatch()
         self.factory = MeasuredFactory(
-            build_factory(spec.classifier, data.num_classes, spec.seed.model, device), self.watch
+            build_factory(_classifier(spec), data.num_classes, spec.seed.model, device),
+            self.watch,
         )
         targets = np.arange(data.num_classes)
         self.test_set = SklearnDataset(data.test_vectors, data.test_labels, target_labels=targets)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from benchmarks.results import FULL_DATA, MethodRecord
 from benchmarks.suggestions import SuiteError, unknown_name
 
@@ -128,11 +130,9 @@ def check_method(method: MethodRecord) -> None:
         If a name or a parameter is unknown, missing, or set by the runner.
     """
     if method.strategy == FULL_DATA:
-        if method.base or method.params:
-            raise SuiteError(
-                f"method '{method.id}': the ceiling takes neither base nor parameters."
-            )
-        return
+        if method.base:
+            raise SuiteError(f"method '{method.id}': the ceiling takes no base.")
+        return  # its parameters are the classifier's, checked with each classifier
     _check_strategy(method.id, method.strategy, method.base, method.params)
 
 
@@ -200,6 +200,31 @@ def build_strategy(method: MethodRecord, context: StrategyContext) -> Any:  # no
         The strategy.
     """
     return _build(method.strategy, method.base, method.params, context)
+
+
+def try_method(method: MethodRecord) -> None:
+    """Build a strategy once, on a handful of vectors, before anything expensive is done for it.
+
+    Parameters
+    ----------
+    method : MethodRecord
+        Strategy, base and parameters.
+
+    Raises
+    ------
+    SuiteError
+        If a parameter has a value that the class refuses; the message names the method.
+    """
+    from small_text_ext.pool.embeddings import PoolEmbeddings
+
+    if method.strategy == FULL_DATA:
+        return
+    vectors = np.random.default_rng(0).normal(size=(8, 4))
+    context = StrategyContext(PoolEmbeddings.from_array(vectors), seed=0, minority=(1,))
+    try:
+        build_strategy(method, context)
+    except (TypeError, ValueError) as error:
+        raise SuiteError(f"method '{method.id}' cannot be built: {error}") from error
 
 
 def _build(

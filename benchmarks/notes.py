@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from benchmarks.frames import Section
-from benchmarks.results import UnitResult
+from benchmarks.results import Environment, UnitResult
 from benchmarks.statistics import MIN_SEEDS_TO_MARK
 from benchmarks.tables import Comparison, markdown_table, percent
 
@@ -37,7 +38,8 @@ def section_facts(comparison: Comparison) -> str:
         f"test set of {_counts(first.test_counts, dataset.minority)}",
         f"encoder `{encoder.id}` ({encoder.precision}, weights `{encoder.fingerprint[:12]}`)",
         f"{protocol.initial_size} initial labels, {protocol.initial_minority} of them of each "
-        f"minority class; {protocol.rounds} queries of {protocol.query_size}{reached}",
+        f"{'minority ' if dataset.minority else ''}class; "
+        f"{protocol.rounds} queries of {protocol.query_size}{reached}",
         f"seeds: {comparison.num_seeds} ({', '.join(map(str, comparison.seeds))})",
     ]
     return "\n".join(f"- {line}" for line in lines)
@@ -56,11 +58,14 @@ def section_warnings(comparison: Comparison, sections: Sequence[Section]) -> Ite
     Yields
     ------
     str
-        Markdown quotes: results of other data under the same names, one or few seeds, seeds that
-        some methods lack, and units that stopped early.
+        Markdown quotes: results of other data under the same names, results of different code,
+        subpools as large as the pool, one or few seeds, seeds that some methods lack, and units
+        that stopped early.
     """
     for text in (
         _rival_warning(comparison.section, sections),
+        _code_warning(comparison.section),
+        _unfiltered_warning(comparison.section),
         _seed_warning(comparison.num_seeds),
         _missing_warning(comparison),
         _budget_warning(comparison),
@@ -97,6 +102,8 @@ def _counts(counts: dict[str, int], minority: Sequence[str]) -> str:
     total = sum(counts.values())
     if not total:
         return "unknown size"
+    if not minority:
+        return f"{total:,} texts in {len(counts)} classes, all wanted"
     shares = (
         f"{name} {counts.get(name, 0):,} ({percent(counts.get(name, 0) / total)})"
         for name in minority
@@ -119,6 +126,48 @@ def _rival_warning(section: Section, sections: Sequence[Section]) -> str | None:
         f"{', '.join(f'`{name}`' for name in differing)}. They are not averaged: each has its own "
         "section. Delete the results of the one that is out of date."
     )
+
+
+def _code_warning(section: Section) -> str | None:
+    """Return which states of the code the units ran, where there is more than one."""
+    states = dict.fromkeys(_code_state(result) for result in section.results)
+    if len(states) < 2:
+        return None
+    return (
+        f"**These units ran {len(states)} different states of the code** ({'; '.join(states)}). "
+        "Their numbers are averaged all the same, since the version is what tells code apart: "
+        "where the change may matter, delete the older results and run again."
+    )
+
+
+def _code_state(result: UnitResult) -> str:
+    place = result.environment
+    version = place.packages.get("small-text-ext", "of unknown version")
+    return f"small-text-ext {version}{_revision(place)}"
+
+
+def _revision(place: Environment) -> str:
+    revision = f", revision {place.revision[:12]}" if place.revision else ""
+    return revision + (" with uncommitted changes" if place.dirty else "")
+
+
+def _unfiltered_warning(section: Section) -> str | None:
+    """Return the methods whose subpool was all there is: they are nothing but their base."""
+    names = dict.fromkeys(r.spec.method.id for r in section.results if _never_filters(r))
+    if not names:
+        return None
+    return (
+        f"**{', '.join(names)}: the subpool was the whole pool in every query**, so that the base "
+        "strategy alone is measured. Lower subpool_size, for one data set under `on`."
+    )
+
+
+def _never_filters(result: UnitResult) -> bool:
+    pool, rounds = sum(result.pool_counts.values()), result.rounds
+    sizes = [
+        (record.subpool_size, pool - before.num_labeled) for before, record in pairwise(rounds)
+    ]
+    return bool(sizes) and all(size is not None and size >= left for size, left in sizes)
 
 
 def _seed_warning(num_seeds: int) -> str | None:
@@ -181,9 +230,7 @@ def _environment_line(result: UnitResult) -> str:
     packages = [
         f"{name} {place.packages[name]}" for name in _SHOWN_PACKAGES if name in place.packages
     ]
-    revision = f", revision {place.revision[:12]}" if place.revision else ""
-    dirty = " with uncommitted changes" if place.dirty else ""
     return (
         f"{place.cpu}, {_plural(place.threads, 'thread')}, {place.device}; Python {place.python}, "
-        f"{', '.join(packages)}{revision}{dirty}"
+        f"{', '.join(packages)}{_revision(place)}"
     )

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from benchmarks.classifiers import check_classifier
-from benchmarks.methods import METHODS, check_method, nested_method
+from benchmarks.methods import METHODS, check_method
+from benchmarks.results import FULL_DATA, folder_name
 from benchmarks.specs import (
     ClassifierEntry,
     DatasetEntry,
@@ -73,8 +74,8 @@ def apply_overrides(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
         A raw suite; it is not changed.
     overrides : sequence of str
         ``key=value``, such as ``rounds=5``, ``datasets.0.max_texts=500`` or
-        ``methods.anchoral.num_anchors=20``. Values are read as TOML, and as text where they are
-        none.
+        ``methods.anchoral.num_anchors=20``. Keys with dots in them are quoted, as in TOML. Values
+        are read as TOML, and as text where they are none.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def _overridden(raw: dict[str, Any], override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not key or not equals:
         raise SuiteError(f"--set {override}: write --set key=value, such as --set rounds=5.")
-    changed: dict[str, Any] = _set(raw, key.split("."), _toml_value(text), override)
+    changed: dict[str, Any] = _set(raw, _split_key(key), _toml_value(text), override)
     return changed
 
 
@@ -113,6 +114,20 @@ def _set(node: Any, keys: Sequence[str], value: Any, override: str) -> Any:  # n
         changed = _set(node[position], keys[1:], value, override)
         return [*node[:position], changed, *node[position + 1 :]]
     raise SuiteError(f"--set {override}: '{key}' leads nowhere in the suite.")
+
+
+def _split_key(key: str) -> list[str]:
+    """Split a dotted key as TOML does: `a."b.c"` is a, then b.c."""
+    try:
+        node = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        return key.split(".")
+    parts: list[str] = []
+    while isinstance(node, dict):
+        (part,) = node
+        parts.append(part)
+        node = node[part]
+    return parts
 
 
 def _toml_value(text: str) -> Any:  # noqa: ANN401
@@ -165,21 +180,36 @@ def dataset_entry(content: Mapping[str, Any]) -> DatasetEntry:
 
 
 def _resolved(suite: Suite, name: str) -> MethodEntry:
-    """Put the methods that a method refers to in the place of their names."""
+    """Put the methods that a method refers to in the place of their names.
+
+    Which parameters they have depends on the data set, so they stay entries here; the reference
+    holds even where a selection leaves the method itself out.
+    """
     entry = suite.methods[name]
-    params = {key: _resolved_value(suite, name, value) for key, value in entry.params.items()}
-    return entry.model_copy(update={"params": params})
+    params, *others = (
+        {key: _resolved_value(suite, name, value) for key, value in table.items()}
+        for table in (entry.params, *entry.on.values())
+    )
+    return entry.model_copy(
+        update={"params": params, "on": dict(zip(entry.on, others, strict=True))}
+    )
 
 
 def _resolved_value(suite: Suite, method: str, value: Any) -> Any:  # noqa: ANN401 - raw TOML
-    if not isinstance(value, dict) or set(value) != {"method"}:
+    if not _is_reference(value):
         return value
     name = str(value["method"])
     if name not in suite.methods:
         raise unknown_name(f"method that '{method}' refers to", name, suite.methods)
-    if any(isinstance(item, dict) for item in suite.methods[name].params.values()):
+    other = suite.methods[name]
+    tables = (other.params, *other.on.values())
+    if any(_is_reference(item) for table in tables for item in table.values()):
         raise SuiteError(f"method '{method}' refers to '{name}', which refers to another one.")
-    return nested_method(method_record(name, suite.methods[name]))
+    return other
+
+
+def _is_reference(value: Any) -> bool:  # noqa: ANN401 - raw TOML
+    return isinstance(value, dict) and set(value) == {"method"}
 
 
 def _gather_method(name: str, table: Any) -> Any:  # noqa: ANN401 - raw TOML
@@ -209,22 +239,54 @@ def _split_params(table: Mapping[str, Any], model: type[BaseModel]) -> dict[str,
 
 
 def _check_references(suite: Suite) -> None:
-    ids = [entry.id for entry in suite.datasets]
-    if len(set(ids)) != len(ids):
-        raise SuiteError(f"Two data sets of suite '{suite.name}' have one id: {ids}. Set id.")
+    check_folders(suite)
+    known = {name for entry in suite.datasets for name in (entry.id, entry.name)}
     for classifier in suite.classifier_records():
         check_classifier(classifier.kind, classifier.params)
     for name, entry in suite.methods.items():
-        for dataset in (None, *entry.on):
-            check_method(method_record(name, entry, dataset))
+        for names in ((), *((dataset,) for dataset in entry.on)):
+            check_method(method_record(name, entry, names))
+        _check_ceiling(suite, entry)
         for dataset in (*(entry.datasets or ()), *entry.on):
-            if dataset not in ids:
-                raise unknown_name(f"data set of method '{name}'", dataset, ids)
+            if dataset not in known:
+                raise unknown_name(f"data set of method '{name}'", dataset, known)
         for classifier_name in entry.classifiers or ():
             if classifier_name not in suite.classifiers:
                 raise unknown_name(
                     f"classifier of method '{name}'", classifier_name, suite.classifiers
                 )
+
+
+def _check_ceiling(suite: Suite, entry: MethodEntry) -> None:
+    """Check that every classifier takes what a ceiling changes of it."""
+    for classifier in suite.classifiers.values() if entry.strategy == FULL_DATA else ():
+        check_classifier(classifier.kind, {**classifier.params, **entry.params})
+
+
+def check_folders(suite: Suite) -> None:
+    """Check that no two data sets, classifiers or methods write into one folder.
+
+    Raises
+    ------
+    SuiteError
+        If two do; the message names both.
+    """
+    for kind, names in (
+        ("data sets", [entry.id for entry in suite.datasets]),
+        ("classifiers", list(suite.classifiers)),
+        ("methods", list(suite.methods)),
+    ):
+        owners: dict[str, str] = {}
+        for name in names:
+            # Some file systems do not tell capital letters from small ones.
+            folder = folder_name(name).casefold()
+            if folder in owners:
+                raise SuiteError(
+                    f"Two {kind} of suite '{suite.name}' have one result folder ('{folder}'): "
+                    f"'{owners[folder]}' and '{name}'. Give one of them another "
+                    f"{'id' if kind == 'data sets' else 'name'}."
+                )
+            owners[folder] = name
 
 
 def _explained(error: ValidationError, suite: str) -> SuiteError:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from small_text_ext._files import write_whole
 
 SCHEMA_VERSION: Final = 1
 
@@ -24,6 +25,10 @@ FULL_DATA: Final = "full-data"
 
 class ResultFileError(ValueError):
     """A file that should hold a result, and doesn't."""
+
+
+class NoResultsError(ValueError):
+    """A folder that should hold results, and doesn't; the message says how to fill it."""
 
 
 class _Record(BaseModel):
@@ -183,7 +188,9 @@ class RoundRecord(_Record):
         Number of texts that the classifier scored or embedded during the query.
     seconds : dict of str to float
         ``query``, ``fit``, ``evaluate`` and ``harness`` (all the rest of the round); and
-        ``query.<step>`` for the steps that a strategy reports.
+        ``query.<step>`` for the steps that a strategy reports. Steps are parts of ``query``, and
+        may lie in each other: ``query.choose`` contains ``query.anchors`` and ``query.search``. The
+        first query of a unit builds the index of a strategy that has one.
     picks : tuple of int
         Positions in the complete dataset that the query picked (round 0: the initial labels).
     """
@@ -348,19 +355,13 @@ def write_result(result: UnitResult, folder: Path) -> Path:
         The file.
     """
     path = folder / result.spec.relative_path
-    write_text_atomically(path, result.model_dump_json(indent=1) + "\n")
+    write_text(path, result.model_dump_json(indent=1) + "\n")
     return path
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write beside the file, then put it in place: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)  # noqa: PTH105 - the call that is atomic on every platform
-    finally:
-        beside.unlink(missing_ok=True)
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole, or not at all."""
+    write_whole(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def read_result(path: Path) -> UnitResult:
@@ -394,13 +395,13 @@ def iterate_results(folder: Path) -> Iterator[UnitResult]:
 
     Raises
     ------
-    FileNotFoundError
+    NoResultsError
         If the folder is missing.
     ResultFileError
         If one of the files is cut off or foreign.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(
+        raise NoResultsError(
             f"{folder} is not a folder of results: run `python -m benchmarks run SUITE --out DIR`."
         )
     for path in result_paths(folder):

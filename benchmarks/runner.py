@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.encoders import ResolvedEncoder, embeddings_folder, encode_dataset
-from benchmarks.results import canonical_json, folder_name, write_text_atomically
+from benchmarks.results import canonical_json, folder_name, write_text
 from benchmarks.specs import Suite
 from benchmarks.suggestions import SuiteError
 from benchmarks.units import (
@@ -16,6 +16,8 @@ from benchmarks.units import (
     PreparedDataset,
     Unit,
     available_methods,
+    check_draws,
+    check_values,
     expand_units,
     find_encoder,
     pending_units,
@@ -75,9 +77,17 @@ def prepare_run(suite: Suite, folder: Path) -> Run:
     -------
     Run
         Nothing is encoded or written yet.
+
+    Raises
+    ------
+    SuiteError
+        If a parameter has a value that its class refuses, or a data set is too small: what would
+        end every unit ends the run before texts are encoded.
     """
     suite, unavailable = available_methods(suite)
+    check_values(suite)
     datasets, skipped = prepare_datasets(suite)
+    check_draws(suite, datasets)
     encoder = find_encoder(suite)
     units = expand_units(suite, datasets, encoder)
     return Run(
@@ -145,7 +155,7 @@ def write_manifest(run: Run, folder: Path) -> Path:
     path = folder / folder_name(run.suite.name) / MANIFEST
     known = read_manifest(path)
     asked = {unit.spec.relative_path.as_posix(): unit.hash for unit in run.units}
-    write_text_atomically(path, canonical_json({**known, **asked}) + "\n")
+    write_text(path, canonical_json({**known, **asked}) + "\n")
     return path
 
 

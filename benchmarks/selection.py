@@ -8,7 +8,13 @@ from typing import Any
 
 from benchmarks.classifiers import classifier_kinds
 from benchmarks.datasets import ALL_RARE, DATASETS
-from benchmarks.parsing import apply_overrides, dataset_entry, parse_suite, read_suite
+from benchmarks.parsing import (
+    apply_overrides,
+    check_folders,
+    dataset_entry,
+    parse_suite,
+    read_suite,
+)
 from benchmarks.specs import ClassifierEntry, DatasetEntry, Suite
 from benchmarks.suggestions import SuiteError, unknown_name
 
@@ -78,6 +84,7 @@ def select_suite(selection: Selection) -> Suite:
             "methods": _kept("method", suite.methods, selection.methods),
         }
     )
+    check_folders(selected)
     _check_not_empty(selected)
     return selected
 
@@ -105,8 +112,19 @@ def _named_entries(suite: Suite, name: str) -> list[DatasetEntry]:
     if name in DATASETS or base in ("csv", "hub"):
         return [dataset_entry({"name": name})]
     if base in DATASETS and classes:
-        return [dataset_entry({"name": base, "minority": _class_list(classes)})]
+        return [_entry_of_id(base, classes)]
     raise unknown_name("data set", name, [*(entry.id for entry in suite.datasets), *DATASETS])
+
+
+def _entry_of_id(name: str, variant: str) -> DatasetEntry:
+    """Return a data set by its id as reports show it, such as ``bbc-news:tech@0.02``."""
+    classes, _, share = variant.rpartition("@")
+    try:
+        prevalence = float(share) if classes else None
+    except ValueError:
+        prevalence = None
+    wanted = variant if prevalence is None else classes
+    return dataset_entry({"name": name, "minority": _class_list(wanted), "prevalence": prevalence})
 
 
 def _class_list(text: str) -> str | tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmarks.datasets import dataset_spec, resolve_minority
+from benchmarks.methods import nested_method
 from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
+from benchmarks.suggestions import SuiteError
 
 
 class _Entry(BaseModel):
@@ -45,7 +48,7 @@ class DatasetEntry(_Entry):
         The wanted classes, against the rest. None takes the first rare class of the registry; where
         there is none, all classes count alike.
     prevalence : float or None
-        Share that the wanted class is sampled down to in the pool.
+        Share that the wanted class is sampled down to in the pool; it needs a wanted class.
     max_texts : int or None
         Draw so many texts first, always the same ones.
     optional : bool
@@ -74,7 +77,13 @@ class DatasetEntry(_Entry):
         minority = resolve_minority(spec, value.get("minority"))
         marks = ":" + ("all" if value.get("minority") == "all" else "+".join(minority))
         share = value.get("prevalence")
-        default = value["name"] + marks.rstrip(":") + (f"@{share:g}" if share else "")
+        if share is not None and not minority:
+            raise SuiteError(
+                f"data set '{value['name']}': prevalence is {share}, but no class is wanted: name "
+                "one with minority (in a suite) or --minority, or leave prevalence out."
+            )
+        shown = f"@{share:g}" if isinstance(share, int | float) else ""
+        default = value["name"] + marks.rstrip(":") + shown
         return {"id": default, **value, "minority": minority}
 
     @property
@@ -107,16 +116,18 @@ class MethodEntry(_Entry):
     base : str or None
         The base strategy.
     params : dict
-        Parameters of the strategy. ``{method = "NAME"}`` stands for another method of the suite.
+        Parameters of the strategy. ``{method = "NAME"}`` stands for another method of the suite,
+        with the parameters that it has on the same data set.
     ablation : bool
         Tables show it apart.
     datasets, classifiers : tuple of str or None
-        Ids of the data sets, and names of the classifiers, that it runs with; None: all.
+        Data sets (by id, or by name for all variants of one), and names of the classifiers, that it
+        runs with; None: all.
     requires : str or None
         A package that it needs; where it is not installed, the method is skipped, and that is said.
     on : dict of str to dict
-        Other parameters on one data set, by its id: a subpool for millions of texts does not
-        filter a thousand.
+        Other parameters on one data set, by its name or id: a subpool for millions of texts does
+        not filter a thousand. What stands under an id wins.
     """
 
     strategy: str
@@ -199,23 +210,49 @@ class Suite(_Entry):
         list of MethodRecord
             In the order of the suite.
         """
+        names = (*(entry.name for entry in self.datasets if entry.id == dataset), dataset)
+        wanted = () if classifier is None else (classifier,)
         return [
-            method_record(name, entry, dataset)
+            method_record(name, entry, names)
             for name, entry in self.methods.items()
-            if _allowed(dataset, entry.datasets) and _allowed(classifier, entry.classifiers)
+            if _allowed(names, entry.datasets) and _allowed(wanted, entry.classifiers)
         ]
 
 
-def _allowed(name: str | None, names: tuple[str, ...] | None) -> bool:
-    return name is None or names is None or name in names
+def _allowed(names: Sequence[str], allowed: tuple[str, ...] | None) -> bool:
+    return not names or allowed is None or not set(names).isdisjoint(allowed)
 
 
-def method_record(name: str, entry: MethodEntry, dataset: str | None = None) -> MethodRecord:
-    """Return one method, with its parameters on one data set, as results describe it."""
+def method_record(name: str, entry: MethodEntry, dataset: Sequence[str] = ()) -> MethodRecord:
+    """Return one method, with its parameters on one data set, as results describe it.
+
+    Parameters
+    ----------
+    name : str
+        The method's name.
+    entry : MethodEntry
+        What the suite says.
+    dataset : sequence of str, default=()
+        Name and id of the data set, the one that wins last.
+
+    Returns
+    -------
+    MethodRecord
+        The record; methods that it refers to stand in their places, as they are on this data set.
+    """
+    params = dict(entry.params)
+    for known_as in dataset:
+        params |= entry.on.get(known_as, {})
+    resolved = {
+        key: nested_method(method_record(key, value, dataset))
+        if isinstance(value, MethodEntry)
+        else value
+        for key, value in params.items()
+    }
     return MethodRecord(
         id=name,
         strategy=entry.strategy,
         base=entry.base,
-        params={**entry.params, **entry.on.get(dataset or "", {})},
+        params=resolved,
         ablation=entry.ablation,
     )

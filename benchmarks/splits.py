@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results import SeedRecord
+from benchmarks.results import DatasetRecord, ProtocolRecord, SeedRecord
 from benchmarks.suggestions import SuiteError
 
 Rows = NDArray[np.int64]
@@ -21,6 +21,73 @@ class Split:
 
     pool: Rows
     test: Rows
+
+
+@dataclass(frozen=True)
+class DrawnRows:
+    """What all methods of one seed share.
+
+    Parameters
+    ----------
+    pool, test : numpy.ndarray of int64
+        Positions in the complete data set.
+    initial : numpy.ndarray of int64
+        Positions in the pool of the first labels.
+    minority : tuple of int
+        The wanted classes; all, where the data set names none.
+    """
+
+    pool: Rows
+    test: Rows
+    initial: Rows
+    minority: tuple[int, ...]
+
+
+def draw_rows(
+    dataset: DatasetRecord,
+    protocol: ProtocolRecord,
+    seed: int,
+    labels: NDArray[np.int64],
+    is_test: NDArray[np.bool_] | None = None,
+    groups: NDArray[np.int64] | None = None,
+) -> DrawnRows:
+    """Split a data set for one seed, make the wanted classes rare, and draw the first labels.
+
+    Parameters
+    ----------
+    dataset : DatasetRecord
+        Classes and prevalence.
+    protocol : ProtocolRecord
+        Sizes.
+    seed : int
+        The seed of the data.
+    labels : numpy.ndarray of int64, shape (n,)
+        Labels of the complete data set.
+    is_test : numpy.ndarray of bool, shape (n,), optional
+        A split that comes with the data.
+    groups : numpy.ndarray of int64, shape (n,), optional
+        Groups that a split keeps together.
+
+    Returns
+    -------
+    DrawnRows
+        The positions.
+
+    Raises
+    ------
+    SuiteError
+        If the data are too small for what is asked.
+    """
+    names = dataset.class_names
+    minority = tuple(names.index(name) for name in dataset.minority) or tuple(range(len(names)))
+    split = split_rows(labels, seed, protocol.test_size, is_test, groups)
+    pool = split.pool
+    if dataset.prevalence is not None:
+        pool = make_rare(labels, pool, minority, dataset.prevalence, seed, names)
+    initial = initial_rows(
+        labels[pool], minority, protocol.initial_size, protocol.initial_minority, seed
+    )
+    return DrawnRows(pool, split.test, initial, minority)
 
 
 def seed_triple(number: int) -> SeedRecord:
@@ -98,7 +165,12 @@ def split_rows(
 
 
 def make_rare(
-    labels: NDArray[np.int64], pool: Rows, minority: Sequence[int], prevalence: float, seed: int
+    labels: NDArray[np.int64],
+    pool: Rows,
+    minority: Sequence[int],
+    prevalence: float,
+    seed: int,
+    class_names: Sequence[str] | None = None,
 ) -> Rows:
     """Drop texts of the wanted classes from the pool until each has the given prevalence.
 
@@ -117,6 +189,8 @@ def make_rare(
         Share of each wanted class among itself and all unwanted ones, between 0 and 1.
     seed : int
         The seed of the data.
+    class_names : sequence of str, optional
+        What errors call the classes; by default their numbers.
 
     Returns
     -------
@@ -126,7 +200,7 @@ def make_rare(
     Raises
     ------
     SuiteError
-        If a class has fewer texts than the prevalence asks for.
+        If a class has fewer texts than the prevalence asks for, or no class is unwanted.
 
     Examples
     --------
@@ -137,15 +211,21 @@ def make_rare(
     """
     generator = np.random.default_rng([seed, 1])
     others = pool[~np.isin(labels[pool], minority)]
+    if not len(others):
+        raise SuiteError(
+            f"prevalence is {prevalence}, but every class is wanted: name the minority, or leave "
+            "prevalence out."
+        )
     wanted = math.ceil(prevalence * len(others) / (1 - prevalence))
     kept = [others]
     for label in minority:
         members = pool[labels[pool] == label]
         if len(members) < wanted:
             natural = len(members) / (len(members) + len(others))
+            name = label if class_names is None else class_names[label]
             raise SuiteError(
-                f"prevalence is {prevalence}, but class {label} makes up only {natural:.4f} of the "
-                "pool: ask for less, or leave prevalence out."
+                f"prevalence is {prevalence}, but class '{name}' makes up only {natural:.4f} of "
+                "the pool: ask for less, or leave prevalence out."
             )
         kept.append(generator.choice(members, size=wanted, replace=False))
     return np.sort(np.concatenate(kept))

@@ -186,8 +186,8 @@ def seconds_per_query(seconds: ArrayLike) -> float | None:
     Parameters
     ----------
     seconds : array-like of float, shape (rounds + 1,)
-        Query seconds of each record of a unit. The first, of the initial labels, is left out: no
-        query brought them.
+        Query seconds of consecutive records of a unit. The first, mostly of the initial labels,
+        which no query brought, is left out.
 
     Returns
     -------

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import small_text_ext
+from benchmarks.classifiers import try_classifier
 from benchmarks.datasets import (
     LabeledTexts,
     MissingSourceError,
@@ -17,7 +18,9 @@ from benchmarks.datasets import (
     load_texts,
 )
 from benchmarks.encoders import ResolvedEncoder, resolve_encoder
+from benchmarks.methods import try_method
 from benchmarks.results import (
+    FULL_DATA,
     DatasetRecord,
     EncoderRecord,
     ResultFileError,
@@ -26,7 +29,8 @@ from benchmarks.results import (
     spec_hash,
 )
 from benchmarks.specs import DatasetEntry, Suite
-from benchmarks.splits import seed_triple
+from benchmarks.splits import draw_rows, seed_triple
+from benchmarks.suggestions import SuiteError
 
 Reason = Literal["new", "changed", "failed", "unreadable"]
 
@@ -142,6 +146,54 @@ def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
         prevalence=entry.prevalence,
     )
     return PreparedDataset(entry, data, record)
+
+
+def check_values(suite: Suite) -> None:
+    """Build every classifier and every method of a suite once.
+
+    Parameters
+    ----------
+    suite : Suite
+        What can run here, see :func:`available_methods`.
+
+    Raises
+    ------
+    SuiteError
+        If a parameter has a value that its class refuses.
+    """
+    methods = [method for entry in suite.datasets for method in suite.method_records(entry.id)]
+    for method in methods:
+        try_method(method)
+    for classifier in suite.classifier_records():
+        # A ceiling's parameters are the classifier's.
+        changes = [method.params for method in methods if method.strategy == FULL_DATA]
+        for params in ({}, *changes):
+            changed = {"params": {**classifier.params, **params}}
+            try_classifier(classifier.model_copy(update=changed))
+
+
+def check_draws(suite: Suite, datasets: Iterable[PreparedDataset]) -> None:
+    """Draw pool, test set and first labels of every data set once.
+
+    Parameters
+    ----------
+    suite : Suite
+        The suite.
+    datasets : iterable of PreparedDataset
+        Its data sets.
+
+    Raises
+    ------
+    SuiteError
+        If one is too small for what the suite asks; the message names it.
+    """
+    seed = seed_triple(0).data
+    for dataset in datasets:
+        data = dataset.data
+        try:
+            draw_rows(dataset.record, suite.protocol, seed, data.labels, data.is_test, data.groups)
+        except SuiteError as error:
+            raise SuiteError(f"data set '{dataset.record.id}': {error}") from error
 
 
 def find_encoder(suite: Suite) -> ResolvedEncoder:

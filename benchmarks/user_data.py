@@ -160,19 +160,20 @@ def load_hub(
     MissingSourceError
         If it cannot be loaded, with the library's own words.
     SuiteError
-        If the columns cannot be told.
+        If the columns cannot be told, or a text or label is missing or a list; the message names
+        column and row.
     """
     splits = _load_splits(location, config, revision)
     wanted = list(_SPLITS) if set(_SPLITS) <= set(splits) else list(splits)[:1]
     features = splits[wanted[0]].features
     text = _column(f"hub:{location}", features, "text_column", text_column, _TEXT_COLUMNS)
     label = _column(f"hub:{location}", features, "label_column", label_column, _LABEL_COLUMNS)
-    values = [value for name in wanted for value in splits[name][label]]
+    values = _hub_values(location, splits, wanted, label)
     labels, names = _hub_labels(location, values, features[label])
     is_test = [name == "test" for name in wanted for _ in range(len(splits[name]))]
     return LabeledTexts(
         name=f"hub:{location}",
-        texts=tuple(str(value) for name in wanted for value in splits[name][text]),
+        texts=tuple(str(value) for value in _hub_values(location, splits, wanted, text)),
         labels=labels,
         class_names=names,
         licence=DATASETS["hub:"].licence,
@@ -204,6 +205,23 @@ def _column(
         f"{dataset} has the columns {sorted(features)}, none of them {candidates}: set {argument} "
         "in the suite's data set."
     )
+
+
+def _hub_values(
+    location: str, splits: dict[str, Any], wanted: Sequence[str], column: str
+) -> list[Any]:
+    values = []
+    for name in wanted:
+        for row, value in enumerate(splits[name][column]):
+            # A number that is not equal to itself is how tables spell a missing one.
+            if not isinstance(value, str | int | float) or value != value:
+                raise SuiteError(
+                    f"hub:{location}, split '{name}', column '{column}', row {row}: {value!r} is "
+                    "neither a text nor a number. Drop such rows, or choose another column with "
+                    "text_column or label_column."
+                )
+            values.append(value)
+    return values
 
 
 def _hub_labels(

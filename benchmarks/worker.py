@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.environment import describe_environment
 from benchmarks.loop import UnitData, prepare_data, run_unit, summarize
-from benchmarks.results import ErrorRecord, UnitResult, canonical_json, write_result
+from benchmarks.results import ErrorRecord, UnitResult, UnitSpec, canonical_json, write_result
 from benchmarks.units import Unit
 
 
@@ -66,9 +68,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the display shows of a finished unit."""
+    """What the display shows of a finished unit; it travels back, so it holds no data."""
 
-    task: Task
+    spec: UnitSpec
     status: Literal["passed", "failed"]
     seconds: float
     message: str
@@ -88,13 +90,13 @@ def execute(task: Task) -> Outcome:
         Passed, or failed with the error that now stands in the file, too.
     """
     start = time.perf_counter()
-    _limit_threads(task.threads)
     try:
-        result = _passed(task)
+        with limited_threads(task.threads):
+            result = _passed(task)
     except Exception as error:  # the run goes on: the file tells what happened
         result = failed_result(task, error)
     write_result(result, task.results)
-    return Outcome(task, result.status, time.perf_counter() - start, _message(result))
+    return Outcome(task.unit.spec, result.status, time.perf_counter() - start, _message(result))
 
 
 def failed_result(task: Task, error: BaseException) -> UnitResult:
@@ -156,12 +158,19 @@ def _load_data(task: Task) -> UnitData:
     return prepare_data(task.unit.spec, vectors, source.labels, source.is_test, source.groups)
 
 
-def _limit_threads(threads: int) -> None:
+@contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Let numpy, scikit-learn and torch use so many threads while the block runs."""
     import torch
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    threadpool_limits(threads)
-    torch.set_num_threads(threads)
+    before = torch.get_num_threads()
+    with threadpool_limits(threads):
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def _message(result: UnitResult) -> str:

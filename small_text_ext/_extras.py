@@ -6,6 +6,10 @@ import importlib
 from types import ModuleType
 
 
+class MissingExtraError(ImportError):
+    """An optional package that is not installed; the message names the command."""
+
+
 def require_extra(module: str, extra: str) -> ModuleType:
     """Import an optional package, or say how to install it.
 
@@ -23,7 +27,7 @@ def require_extra(module: str, extra: str) -> ModuleType:
 
     Raises
     ------
-    ImportError
+    MissingExtraError
         If it is not installed; the message names the command.
     """
     try:
@@ -31,7 +35,7 @@ def require_extra(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
             raise  # installed, but one of its own imports is missing: its message is the better one
-        raise ImportError(
+        raise MissingExtraError(
             f"The package '{module.split('.')[0]}' is not installed. "
             f'Install it with: pip install "small-text-ext[{extra}]"'
         ) from error

@@ -6,6 +6,7 @@ without a display too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,8 @@ _LINES = ("-", "--", "-.", ":")
 _CURVE_COLUMNS = ("method", "seed", "num_labeled")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _DECADES = {"ms": (1, 10, 100), "s": (1, 10), "min": (1, 10), "h": (1, 10, 100)}
+# In points, of matplotlib's usual tick labels.
+_CHARACTER_WIDTH = 6.0
 _STEPS = {
     "ms": (1, 2, 5, 10, 20, 50, 100, 200, 500),
     "s": (1, 2, 5, 10, 30),
@@ -147,6 +150,7 @@ def plot_learning_curves(
     y: str = "value",
     styles: Mapping[str, MethodStyle] | None = None,
     time_axis: bool = False,
+    bands: bool = True,
 ) -> None:
     """Draw the mean curve of each method with its 95 % band over seeds.
 
@@ -169,6 +173,9 @@ def plot_learning_curves(
     time_axis : bool, default=False
         Whether ``x`` holds minutes: the axis is then logarithmic, with ticks such as 10 ms, 1 s and
         1 min, and points at zero minutes are left out.
+    bands : bool, default=True
+        Whether to draw the bands; False draws the lines alone, which is all that can be read where
+        many curves lie over each other.
 
     Raises
     ------
@@ -191,7 +198,10 @@ def plot_learning_curves(
     methods = summary["method"].unique()
     looks = method_styles(methods) if styles is None else styles
     for method in methods:
-        _draw_curve(ax, summary[summary["method"] == method], str(method), looks[method])
+        curve = summary[summary["method"] == method].sort_values("num_labeled")
+        if bands:
+            _draw_band(ax, curve, looks[method])
+        _draw_line(ax, curve, str(method), looks[method])
     _tidy(ax)
     if time_axis:
         format_time_axis(ax)
@@ -225,13 +235,15 @@ def plot_differences(ax: Axes, frame: pd.DataFrame, *, color: str = _COLORS[1]) 
     ax.set_ylim(-0.6, len(frame) - 0.4)
     _tidy(ax)
     ax.grid(visible=False, axis="y")
+    ax.locator_params(axis="x", nbins=5)
 
 
 def format_time_axis(ax: Axes) -> None:
     """Make a horizontal axis in minutes logarithmic, with ticks that name their unit.
 
     Ticks are decades (1 ms, 10 ms, ... 10 min, 1 h) where the axis spans at least three of them,
-    and finer steps (1, 2, 5, 10, 30 s) below that.
+    and finer steps (1, 2, 5, 10, 30 s) below that; one whose label would touch its left neighbour's
+    is left out.
 
     Parameters
     ----------
@@ -244,11 +256,29 @@ def format_time_axis(ax: Axes) -> None:
     decades, steps = _duration_ticks(_DECADES), _duration_ticks(_STEPS)
     enough = sum(low <= minutes <= high for minutes in decades) >= 3
     ticks = decades if enough else steps
-    shown = [minutes for minutes in ticks if low <= minutes <= high]
+    inside = {minutes: label for minutes, label in ticks.items() if low <= minutes <= high}
+    shown = _without_crowding(inside, points_per_decade=_width(ax) / math.log10(high / low))
     if shown:
-        ax.xaxis.set_major_locator(ticker.FixedLocator(shown))
-        ax.xaxis.set_major_formatter(ticker.FixedFormatter([ticks[at] for at in shown]))
+        ax.xaxis.set_major_locator(ticker.FixedLocator(list(shown)))
+        ax.xaxis.set_major_formatter(ticker.FixedFormatter(list(shown.values())))
         ax.xaxis.set_minor_locator(ticker.NullLocator())
+
+
+def _width(ax: Axes) -> float:
+    """Return the width of a panel in points."""
+    return float(ax.get_window_extent().width / ax.figure.dpi * 72)
+
+
+def _without_crowding(ticks: Mapping[float, str], points_per_decade: float) -> dict[float, str]:
+    """Keep the ticks of a logarithmic axis whose labels stand clear of the one to their left."""
+    kept: dict[float, str] = {}
+    end = -math.inf
+    for tick, label in ticks.items():
+        place, half = math.log10(tick) * points_per_decade, _CHARACTER_WIDTH * len(label) / 2
+        if place - half > end + _CHARACTER_WIDTH:
+            kept[tick] = label
+            end = place + half
+    return kept
 
 
 def _all_styles() -> Iterable[MethodStyle]:
@@ -281,15 +311,15 @@ def _mean_and_ends(values: pd.Series[float]) -> tuple[float, float, float]:
     return float(values.mean()), low, high
 
 
-def _draw_curve(ax: Axes, curve: pd.DataFrame, name: str, style: MethodStyle) -> None:
-    points = curve.sort_values("num_labeled")
-    places = points["x"].to_numpy()
-    ax.fill_between(
-        places, points["low"], points["high"], color=style.color, alpha=0.13, linewidth=0
-    )
+def _draw_band(ax: Axes, curve: pd.DataFrame, style: MethodStyle) -> None:
+    places, low, high = (curve[name].to_numpy() for name in ("x", "low", "high"))
+    ax.fill_between(places, low, high, color=style.color, alpha=0.13, linewidth=0)
+
+
+def _draw_line(ax: Axes, curve: pd.DataFrame, name: str, style: MethodStyle) -> None:
     ax.plot(
-        places,
-        points["mean"].to_numpy(),
+        curve["x"].to_numpy(),
+        curve["mean"].to_numpy(),
         label=name,
         color=style.color,
         marker=style.marker,
@@ -297,7 +327,7 @@ def _draw_curve(ax: Axes, curve: pd.DataFrame, name: str, style: MethodStyle) ->
         linewidth=1.5,
         markersize=4,
         # A marker on every point of a long curve hides the line.
-        markevery=max(1, len(points) // 7),
+        markevery=max(1, len(curve) // 7),
     )
 
 

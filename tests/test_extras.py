@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from small_text_ext._extras import require_extra
+from small_text_ext._extras import MissingExtraError, require_extra
 
 
 def test_what_is_installed_is_imported() -> None:
@@ -13,7 +13,7 @@ def test_what_is_installed_is_imported() -> None:
 
 
 def test_what_is_missing_names_the_command() -> None:
-    with pytest.raises(ImportError, match=r'pip install "small-text-ext\[hnsw\]"'):
+    with pytest.raises(MissingExtraError, match=r'pip install "small-text-ext\[hnsw\]"'):
         require_extra("no_such_package_at_all", "hnsw")
 
 

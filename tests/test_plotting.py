@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,24 @@ def test_a_short_time_axis_has_finer_ticks() -> None:
     assert [label.get_text() for label in ax.get_xticklabels()] == ["5 s", "10 s", "30 s", "1 min"]
 
 
+def test_ticks_of_a_narrow_time_axis_do_not_touch() -> None:
+    figure = Figure(figsize=(3.3, 3))
+    ax = figure.subplots()
+    frame = _curves()
+    frame["minutes"] = frame["num_labeled"].map({100: 0.08 / 60, 125: 1 / 60, 150: 9 / 60})
+    plot_learning_curves(ax, frame, x="minutes", time_axis=True)
+    figure.savefig(BytesIO(), format="png")
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_bands_can_be_left_out() -> None:
+    ax = _axes()
+    plot_learning_curves(ax, _curves(), bands=False)
+    assert len(ax.lines) == 2 and not ax.collections
+
+
 def test_styles_differ_and_known_ones_are_nobody_elses() -> None:
     known = {"anchoral": MethodStyle("#D55E00", "o", "-")}
     names = [f"method-{number}" for number in range(60)]
@@ -130,6 +149,7 @@ def test_differences_stand_in_order_and_one_seed_is_hollow() -> None:
         columns=["method", "mean", "low", "high"],
     )
     plot_differences(ax, frame)
+    assert len(ax.get_xticks()) <= 7
     names = {
         label.get_text(): place
         for label, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)

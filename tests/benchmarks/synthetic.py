@@ -154,6 +154,13 @@ def make_round(
     )
 
 
+def with_first_query(result: UnitResult, seconds: float) -> UnitResult:
+    """Return a unit whose first query took so long."""
+    first = result.rounds[1]
+    changed = first.model_copy(update={"seconds": {**first.seconds, "query": seconds}})
+    return result.model_copy(update={"rounds": (result.rounds[0], changed, *result.rounds[2:])})
+
+
 def make_failure(method: str, seed: int) -> UnitResult:
     """Return a unit that failed."""
     spec = make_spec(method, seed)

@@ -5,7 +5,12 @@ import pytest
 from numpy.typing import NDArray
 from small_text import SklearnDataset
 
-from benchmarks.classifiers import SKLEARN_CLASSIFIERS, build_factory, classifier_kinds
+from benchmarks.classifiers import (
+    SKLEARN_CLASSIFIERS,
+    build_factory,
+    classifier_kinds,
+    try_classifier,
+)
 from benchmarks.results import ClassifierRecord
 from benchmarks.suggestions import SuiteError
 
@@ -52,3 +57,20 @@ def test_an_unknown_parameter_is_refused() -> None:
     record = ClassifierRecord(id="x", kind="mlp", params={"learning_rate": 1})
     with pytest.raises(SuiteError, match="learning_rate"):
         build_factory(record, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("mlp", {"lr": "abc"}),
+        ("mlp", {"hidden_size": -1}),
+        ("sklearn:LogisticRegression", {"C": -1.0}),
+        ("sklearn:RandomForestClassifier", {"max_depth": "deep"}),
+    ],
+)
+def test_a_value_that_the_class_refuses_is_named_before_the_run(
+    kind: str, params: dict[str, object]
+) -> None:
+    try_classifier(ClassifierRecord(id="mine", kind=kind))
+    with pytest.raises(SuiteError, match="classifier 'mine' cannot be built"):
+        try_classifier(ClassifierRecord(id="mine", kind=kind, params=params))

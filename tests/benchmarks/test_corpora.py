@@ -8,6 +8,7 @@ import pytest
 from benchmarks.cache import CACHE_VARIABLE
 from benchmarks.corpora import load_bbc_news, load_debian_sections, load_movie_snippets
 from benchmarks.datasets import MissingSourceError
+from benchmarks.suggestions import SuiteError
 
 LISTING = """\
 Package: alpha
@@ -111,6 +112,11 @@ def test_another_archive_is_refused_and_not_kept(
         (folder / "vaderSentiment-0.5.zip").write_bytes(b"something else")
         return b""
 
-    with pytest.raises(ValueError, match="sha256"):
+    with pytest.raises(SuiteError, match=r"sha256.*nothing was kept") as caught:
         load_movie_snippets(wrong_archive)
-    assert not (tmp_path / "downloads" / "vaderSentiment-0.5.zip").exists()
+    assert "delete it" not in str(caught.value)
+    archive = tmp_path / "downloads" / "vaderSentiment-0.5.zip"
+    assert not archive.exists()
+    archive.write_bytes(b"something else")
+    with pytest.raises(SuiteError, match=r"sha256.*delete it"):
+        load_movie_snippets(wrong_archive)

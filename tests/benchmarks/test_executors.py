@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,18 +21,30 @@ from benchmarks.worker import Task
 
 @dataclass
 class MortalLabels:
-    """Labels that kill the process that reads them, until ``survives`` exists (or for ever)."""
+    """Labels that kill the process that reads them, once (which leaves a trace) or every time.
+
+    The second kind waits for the trace of the first: a pool that dies before the first has been
+    read would leave its one death to the time when it runs alone.
+    """
 
     labels: NDArray[np.int64]
-    survives: Path | None
+    trace: Path
+    only_once: bool
 
     def __len__(self) -> int:
-        if self.survives is None:
+        if not self.only_once:
+            self._wait()
             self._die()
-        if not self.survives.exists():
-            self.survives.touch()
+        if not self.trace.exists():
+            self.trace.touch()
             self._die()
         return len(self.labels)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 120
+        while not self.trace.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     def __getitem__(self, rows: Any) -> Any:  # noqa: ANN401 - as numpy's
         return self.labels[rows]
@@ -52,18 +65,19 @@ def tasks(suite_file: Path, tmp_path: Path) -> list[Task]:
     return make_tasks(run.pending, sources, tmp_path, threads=1)
 
 
-def with_labels(task: Task, survives: Path | None) -> Task:
-    mortal: Any = MortalLabels(task.source.labels, survives)
+def with_labels(task: Task, trace: Path, *, only_once: bool) -> Task:
+    mortal: Any = MortalLabels(task.source.labels, trace, only_once)
     return replace(task, source=replace(task.source, labels=mortal))
 
 
 def test_units_outlive_the_death_of_a_worker_and_the_culprit_has_failed(
     tasks: list[Task], tmp_path: Path
 ) -> None:
-    once = with_labels(tasks[0], survives=tmp_path / "second-time")
-    always = with_labels(tasks[1], survives=None)
+    trace = tmp_path / "died-once"
+    once = with_labels(tasks[0], trace, only_once=True)
+    always = with_labels(tasks[1], trace, only_once=False)
     outcomes = {
-        outcome.task.unit.spec.seed.number: outcome.status
+        outcome.spec.seed.number: outcome.status
         for outcome in run_tasks([once, always, tasks[2]], jobs=2)
     }
     assert outcomes == {0: "passed", 1: "failed", 2: "passed"}

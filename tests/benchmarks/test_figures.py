@@ -79,6 +79,27 @@ def test_without_any_subpool_the_panel_says_so() -> None:
     assert [text.get_text() for text in figure.axes[2].texts] == ["no method has a subpool"]
 
 
+def test_where_all_classes_are_wanted_there_is_no_level() -> None:
+    results = [make_result("anchoral", 0, subpool_size=110, dataset={"minority": ()})]
+    figure = balance_figure(_comparison(results))
+    for ax in figure.axes[1:]:
+        assert not ax.lines
+        assert [text.get_text() for text in ax.texts] == ["all classes are wanted"]
+
+
+def test_bands_are_drawn_against_labels_only_and_free_queries_not_against_their_time() -> None:
+    figure = learning_figure(_comparison(_results()))
+    drawn = [[str(line.get_label()) for line in ax.lines] for ax in figure.axes]
+    ceiling = "all labels of the pool"
+    assert drawn == [[*METHODS, ceiling], [*METHODS, ceiling], ["seals", "anchoral", ceiling]] * 2
+    assert [len(ax.collections) for ax in figure.axes] == [3, 0, 0] * 2
+
+
+def test_random_alone_is_drawn_in_every_panel() -> None:
+    figure = learning_figure(_comparison([make_result("random", 0)]))
+    assert [len(ax.lines) for ax in figure.axes] == [1] * 6
+
+
 def test_ablations_are_drawn_as_differences() -> None:
     figure = ablation_figure(_comparison(_results()))
     (label,) = figure.axes[0].get_yticklabels()

@@ -8,9 +8,10 @@ from benchmarks.frames import (
     lineage_of,
     rounds_frame,
     split_sections,
+    summarize_unit,
     units_frame,
 )
-from tests.benchmarks.synthetic import make_failure, make_result, make_spec
+from tests.benchmarks.synthetic import make_failure, make_result, make_spec, with_first_query
 
 
 def test_method_and_seed_leave_the_lineage_alone_and_all_else_changes_it() -> None:
@@ -72,6 +73,20 @@ def test_the_numbers_of_a_unit() -> None:
     assert unit["total_query_seconds"] == pytest.approx(1.0)
     assert unit["total_fit_seconds"] == pytest.approx(6.0)
     assert unit["rows_scored"] == 110
+
+
+def test_the_first_query_stands_apart_from_later_ones() -> None:
+    slow_start = with_first_query(make_result("anchoral", 0, [0.1] * 4), 30.0)
+    results = [slow_start, make_result("random", 0, [0.1] * 2), make_result("full-data", 0, [0.8])]
+    for result, expected in zip(results, [(30.0, 0.5), (0.5, None), (None, None)], strict=True):
+        unit = summarize_unit(rounds_frame([result]))
+        assert (unit["first_query_seconds"], unit["later_query_seconds"]) == expected
+
+
+def test_where_all_classes_are_wanted_there_is_no_share_of_them() -> None:
+    result = make_result("anchoral", 0, subpool_size=110, dataset={"minority": ()})
+    rounds = rounds_frame([result])
+    assert rounds[["labeled_share", "subpool_share"]].isna().all(axis=None)
 
 
 def test_units_are_compared_at_the_labels_that_all_reached() -> None:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks import loop
+from benchmarks.classifiers import build_factory
 from benchmarks.loop import UnitData, prepare_data, run_unit, summarize
+from benchmarks.metrics import evaluate_predictions
 from benchmarks.results import (
     FULL_DATA,
     ClassifierRecord,
@@ -118,11 +122,79 @@ def test_rows_scored_and_subpool_are_recorded(vectors: NDArray[np.float32]) -> N
         assert record.num_anchors
 
 
-def test_seconds_are_complete_and_the_harness_is_cheap(vectors: NDArray[np.float32]) -> None:
+def test_seconds_are_complete(vectors: NDArray[np.float32]) -> None:
     for record in run(ANCHORAL, vectors)[1][1:]:
         assert {"query", "fit", "evaluate", "harness"} <= set(record.seconds)
         assert any(name.startswith("query.") for name in record.seconds)
         assert min(record.seconds.values()) >= 0
+
+
+def test_the_harness_is_all_the_rest_of_a_round(
+    vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*arguments: Any) -> dict[str, Any]:  # noqa: ANN401
+        time.sleep(0.05)
+        return original(*arguments)
+
+    original = loop._diagnostics
+    monkeypatch.setattr(loop, "_diagnostics", slow)
+    for record in run(RANDOM, vectors)[1][1:]:
+        assert record.seconds["harness"] >= 0.05
+
+
+def test_metrics_are_taken_at_the_prior_of_the_pool(
+    vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    priors = []
+
+    def spy(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        priors.append(options["pool_prior"].tolist())
+        return evaluate_predictions(*arguments, **options)
+
+    monkeypatch.setattr(loop, "evaluate_predictions", spy)
+    run(RANDOM, vectors)
+    assert priors == [[0.9, 0.1]] * 4
+
+
+def seeds_at_work(
+    spec: UnitSpec, vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[int], list[float]]:
+    """Return the seeds that factories got, and a number that each fit would have drawn."""
+    from small_text import SklearnClassifier
+
+    seeds, draws = [], []
+
+    def build(classifier: Any, num_classes: int, seed: int, device: Any) -> Any:  # noqa: ANN401
+        seeds.append(seed)
+        return build_factory(classifier, num_classes, seed, device)
+
+    def fit(self: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        draws.append(float(np.random.random()))  # noqa: NPY002 - what small-text draws from
+        return original(self, *arguments, **options)
+
+    original = SklearnClassifier.fit
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "build_factory", build)
+        patch.setattr(SklearnClassifier, "fit", fit)
+        run_unit(spec, prepare_data(spec, vectors, LABELS))
+    return seeds, draws
+
+
+@pytest.mark.parametrize("method", [RANDOM, CEILING], ids=lambda method: method.id)
+def test_the_model_s_seed_reaches_the_factory_and_every_fit(
+    method: MethodRecord, vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = unit(method)
+    seed = spec.seed
+    seeds, draws = seeds_at_work(spec, vectors, monkeypatch)
+    assert seeds == [seed.model]
+    assert len(set(draws)) == len(draws) == (1 if method is CEILING else 4)
+    other_query = spec.model_copy(update={"seed": seed.model_copy(update={"query": 7})})
+    assert seeds_at_work(other_query, vectors, monkeypatch)[1] == draws
+    other_model = spec.model_copy(update={"seed": seed.model_copy(update={"model": 7})})
+    seeds, changed = seeds_at_work(other_model, vectors, monkeypatch)
+    assert seeds == [7]
+    assert not set(changed) & set(draws)
 
 
 def test_labels_that_nobody_asked_for_are_hidden(
@@ -164,6 +236,21 @@ def test_the_ceiling_is_one_fit_on_everything(vectors: NDArray[np.float32]) -> N
     assert first is not None
     assert best is not None
     assert best > first
+
+
+def test_a_ceiling_may_change_the_classifier_and_a_method_may_not(
+    vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def spy(classifier: ClassifierRecord, *arguments: Any) -> Any:  # noqa: ANN401
+        asked.append(dict(classifier.params))
+        return build_factory(classifier, *arguments)
+
+    monkeypatch.setattr(loop, "build_factory", spy)
+    run(CEILING.model_copy(update={"params": {"C": 5.0}}), vectors)
+    run(RANDOM, vectors)
+    assert asked == [{"C": 5.0}, {}]
 
 
 def test_prevalence_thins_the_pool_and_leaves_the_test_set(vectors: NDArray[np.float32]) -> None:

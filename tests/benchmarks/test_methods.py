@@ -10,8 +10,10 @@ from benchmarks.methods import (
     build_strategy,
     strategy_class,
     strategy_names,
+    try_method,
 )
 from benchmarks.results import FULL_DATA, MethodRecord
+from benchmarks.suggestions import SuiteError
 from small_text_ext import SEALS, AnchorAL, PoolEmbeddings, RandomSubset
 
 
@@ -79,3 +81,14 @@ def test_every_preset_but_the_ceiling_builds(context: StrategyContext) -> None:
     )
     built = [build_strategy(record, context) for record in suite.method_records("bbc-news")]
     assert len({str(strategy) for strategy in built}) >= len(names) - 1
+
+
+@pytest.mark.parametrize(
+    "params", [{"anchor_selector": "kmeens"}, {"num_anchors": 0}, {"subpool_size": "many"}], ids=str
+)
+def test_a_value_that_the_class_refuses_is_named_before_the_run(params: dict[str, object]) -> None:
+    good = MethodRecord(id="mine", strategy="AnchorAL", base="LeastConfidence")
+    try_method(good)
+    try_method(MethodRecord(id="ceiling", strategy=FULL_DATA))
+    with pytest.raises(SuiteError, match=f"method 'mine' cannot be built.*{next(iter(params))}"):
+        try_method(good.model_copy(update={"params": params}))

@@ -79,6 +79,47 @@ def test_parameters_can_differ_on_one_data_set() -> None:
     assert suite.method_records("another")[0].params == {"num_anchors": 7}
 
 
+@pytest.mark.parametrize("change", [{"prevalence": 0.05}, {"minority": ["tech"]}])
+def test_parameters_on_a_name_hold_for_every_variant(change: dict[str, Any]) -> None:
+    raw = make_raw(methods={"anchoral": {"on": {"bbc-news": {"subpool_size": 300}}}, "random": {}})
+    raw["methods"]["random"]["datasets"] = ["bbc-news"]
+    raw["datasets"][0] |= change
+    suite = parse_suite(raw)
+    anchoral, random = suite.method_records(suite.datasets[0].id)
+    assert anchoral.params == {"subpool_size": 300}
+    assert random.id == "random"
+
+
+def test_what_stands_under_an_id_wins() -> None:
+    data = "bbc-news:business@0.02"
+    on = {data: {"subpool_size": 7}, "bbc-news": {"subpool_size": 300, "num_anchors": 2}}
+    suite = parse_suite(make_raw(methods={"anchoral": {"on": on}}))
+    assert suite.method_records(data)[0].params == {"subpool_size": 7, "num_anchors": 2}
+
+
+def test_a_reference_has_the_parameters_of_its_data_set() -> None:
+    methods = {
+        "anchoral": {"num_anchors": 7, "on": {"bbc-news": {"subpool_size": 300}}},
+        "random-subset-matched": {},
+    }
+    suite = parse_suite(make_raw(methods=methods))
+    here, there = (
+        suite.method_records(name)[1].params["subpool_size"]["params"]
+        for name in ("bbc-news:business@0.02", "another")
+    )
+    assert here == {"num_anchors": 7, "subpool_size": 300}
+    assert there == {"num_anchors": 7}
+
+
+def test_a_reference_may_stand_for_one_data_set() -> None:
+    on = {"bbc-news": {"subpool_size": {"method": "anchoral"}}}
+    methods = {"anchoral": {"num_anchors": 7}, "random-subset": {"on": on}}
+    subset = parse_suite(make_raw(methods=methods)).method_records("bbc-news:business@0.02")[1]
+    assert subset.params["subpool_size"]["strategy"] == "AnchorAL"
+
+
+CHAIN: dict[str, Any] = {"anchoral": {}, "random-subset-matched": {}}
+TO_MATCHED = {"subpool_size": {"method": "random-subset-matched"}}
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "key": ({"round": 5}, "Did you mean 'rounds'"),
     "encoder key": ({"encoder": {"nam": "minilm"}}, "Did you mean 'name'"),
@@ -87,7 +128,27 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "Did you mean 'minority'",
     ),
     "data set": ({"datasets": [{"name": "bbc-new"}]}, "Did you mean 'bbc-news'"),
-    "two of one id": ({"datasets": [{"name": "bbc-news"}] * 2}, "one id"),
+    "two of one id": ({"datasets": [{"name": "bbc-news"}] * 2}, "Two data sets of suite 'made'"),
+    "two of one folder": (
+        {"datasets": [{"name": "csv:/a/b.csv"}, {"name": "csv:/a-b.csv"}]},
+        "'csv:/a/b.csv' and 'csv:/a-b.csv'. Give one of them another id",
+    ),
+    "methods of one folder": (
+        {"methods": {"a/b": {"preset": "random"}, "A-b": {"preset": "random"}}},
+        "'a/b' and 'A-b'. Give one of them another name",
+    ),
+    "classifiers of one folder": (
+        {"classifiers": {"a b": {"kind": "mlp"}, "a-b": {"kind": "mlp"}}},
+        "Two classifiers",
+    ),
+    "prevalence of nothing": (
+        {"datasets": [{"name": "bbc-news", "prevalence": 0.1}]},
+        "data set 'bbc-news': prevalence is 0.1, but no class is wanted: name one with minority",
+    ),
+    "text as prevalence": (
+        {"datasets": [{"name": "bbc-news", "minority": ["tech"], "prevalence": "few"}]},
+        "datasets.0.prevalence: Input should be a valid number",
+    ),
     "classifier": ({"classifiers": {"x": {"kind": "mlpp"}}}, "Did you mean 'mlp'"),
     "estimator": (
         {"classifiers": {"x": {"kind": "sklearn:LogisticRegresion"}}},
@@ -123,6 +184,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"methods": {"random-subset-matched": {}, "anchoral2": {"preset": "anchoral"}}},
         "method that 'random-subset-matched' refers to 'anchoral'",
     ),
+    "reference on a data set": (
+        {"methods": {"random-subset": {"on": {"bbc-news": {"subpool_size": {"method": "x"}}}}}},
+        "method that 'random-subset' refers to 'x'",
+    ),
+    "reference to a reference": (
+        {"methods": {**CHAIN, "seals": {"preset": "random-subset", **TO_MATCHED}}},
+        "method 'seals' refers to 'random-subset-matched', which refers to another one",
+    ),
     "method's data set": (
         {"methods": {"random": {"datasets": ["bbc-news:busines@0.02"]}}},
         "Did you mean 'bbc-news:business@0.02'",
@@ -130,7 +199,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "number": ({"rounds": -1}, "rounds: Input should be greater than or equal to 0"),
     "share": ({"datasets": [{"name": "bbc-news", "prevalence": 2.0}]}, "prevalence"),
     "no methods": ({"methods": {}}, "methods"),
-    "ceiling": ({"methods": {"full-data": {"x": 1}}}, "neither base nor parameters"),
+    "ceiling": ({"methods": {"full-data": {"C_": 1}}}, "Did you mean 'C'"),
+    "base of the ceiling": (
+        {"methods": {"full-data": {"base": "LeastConfidence"}}},
+        "takes no base",
+    ),
 }
 
 
@@ -151,6 +224,13 @@ def test_overrides_reach_into_lists_and_tables_and_leave_the_original() -> None:
     assert changed["methods"]["anchoral"] == {"num_anchors": 7, "index": "hnsw"}
     assert changed["encoder"] == {"name": "x/y"}
     assert raw == make_raw()
+
+
+def test_a_key_with_a_dot_is_quoted() -> None:
+    key = 'methods.anchoral.on."bbc-news:business@0.02".subpool_size'
+    changed = apply_overrides(make_raw(), [f"{key}=50"])
+    on = changed["methods"]["anchoral"]["on"]
+    assert on == {"bbc-news:business@0.02": {"subpool_size": 50}}
 
 
 @pytest.mark.parametrize("override", ["rounds", "=5", "rounds.x=5", "datasets.7.max_texts=5"])

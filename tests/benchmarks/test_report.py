@@ -10,7 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from benchmarks.report import write_report
-from benchmarks.results import ResultFileError, UnitResult, write_result
+from benchmarks.results import NoResultsError, ResultFileError, UnitResult, write_result
 from tests.benchmarks.synthetic import make_failure, make_result, rising_curve
 
 METHODS = {"random": 0.2, "least-confidence": 0.5, "seals": 0.6, "anchoral": 0.7}
@@ -58,6 +58,15 @@ def test_the_page_holds_tables_figures_failures_and_environment(full_report: Pat
     assert "nan" not in page.lower() and "None" not in page
 
 
+def test_the_page_says_what_its_seconds_hold(full_report: Path) -> None:
+    text = " ".join(full_report.read_text().split())
+    assert "The first query includes building the index." in text
+    assert "A size-matched subset also runs the search whose size it copies" in text
+    assert text.count("| first query, s | later queries, s |") == 2
+    (section,) = json.loads((full_report.parent / "summary.json").read_text())
+    assert {"first_query_seconds", "later_query_seconds"} <= section["methods"]["seals"].keys()
+
+
 def test_a_failed_unit_and_the_seed_it_leaves_are_named(full_report: Path) -> None:
     page = full_report.read_text()
     assert "**1 of 36 units failed**" in page
@@ -101,7 +110,7 @@ def test_the_summary_holds_the_numbers_of_the_tables(full_report: Path) -> None:
 
 def test_nothing_but_whole_files_is_left(full_report: Path) -> None:
     names = {path.name for path in full_report.parent.rglob("*") if path.is_file()}
-    assert not [name for name in names if name.endswith(".tmp")]
+    assert not [name for name in names if name.startswith(".") or name.endswith(".part")]
     assert {"report.md", "rounds.csv", "summary.json"} < names
 
 
@@ -157,9 +166,9 @@ def test_another_folder_can_be_given_and_a_second_report_replaces_the_first(tmp_
 
 
 def test_no_results_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds no results: run `python -m benchmarks run"):
+    with pytest.raises(NoResultsError, match=r"holds no results: run `python -m benchmarks run"):
         write_report(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(NoResultsError):
         write_report(tmp_path / "missing")
 
 

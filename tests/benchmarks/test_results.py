@@ -12,6 +12,7 @@ from benchmarks.results import (
     EncoderRecord,
     Environment,
     MethodRecord,
+    NoResultsError,
     ProtocolRecord,
     ResultFileError,
     RoundRecord,
@@ -150,7 +151,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_says_how_to_fill_it(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="benchmarks run"):
+    with pytest.raises(NoResultsError, match="benchmarks run"):
         list(iterate_results(tmp_path / "nothing"))
 
 
@@ -163,7 +164,7 @@ def test_a_failed_write_leaves_the_old_file(
     def full_disk(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("benchmarks.results.os.replace", full_disk)
+    monkeypatch.setattr(Path, "replace", full_disk)
     with pytest.raises(OSError, match="no space"):
         write_result(make_result(2.0), tmp_path)
     assert path.read_bytes() == before

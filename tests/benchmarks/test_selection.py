@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,11 +42,38 @@ def test_a_data_set_is_kept_by_id_or_by_name() -> None:
         ("csv:some.csv", ()),
         ("debian-sections:all", ("electronics", "hamradio", "video")),
         ("bbc-news:tech+sports", ("tech", "sports")),
+        ("bbc-news:tech@0.03", ("tech",)),
     ],
 )
 def test_a_data_set_that_the_suite_lacks_is_added(name: str, wanted: tuple[str, ...]) -> None:
     entries = select_suite(Selection("demo", datasets=[name])).datasets
     assert [entry.wanted for entry in entries] == [wanted]
+
+
+def test_an_id_that_reports_show_can_be_asked_for() -> None:
+    (entry,) = select_suite(Selection("demo", datasets=["bbc-news:tech@0.03"])).datasets
+    assert (entry.id, entry.prevalence) == ("bbc-news:tech@0.03", 0.03)
+    (odd,) = select_suite(Selection("demo", datasets=["bbc-news:me@home"])).datasets
+    assert (odd.wanted, odd.prevalence) == (("me@home",), None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"minority": ["tech"]}, {"prevalence": 0.01}, {"overrides": ["datasets.0.prevalence=0.05"]}],
+)
+def test_another_class_or_prevalence_is_filtered_as_before(change: dict[str, Any]) -> None:
+    suite = select_suite(Selection("demo", datasets=["bbc-news"], **change))
+    (entry,) = suite.datasets
+    records = {record.id: record.params for record in suite.method_records(entry.id)}
+    assert entry.id != "bbc-news:business@0.02"
+    for name in ("random-subset", "seals", "anchoral"):
+        assert records[name]["subpool_size"] == 300
+    assert records["anchor-subsampling"] == {"subsample_size": 300}
+
+
+def test_data_sets_of_one_folder_are_refused_after_selection_too() -> None:
+    with pytest.raises(SuiteError, match="one result folder"):
+        select_suite(Selection("demo", datasets=["csv:/a/b.csv", "csv:/a-b.csv"]))
 
 
 def test_a_method_that_others_refer_to_may_be_left_out() -> None:
@@ -60,6 +88,7 @@ def test_a_method_that_others_refer_to_may_be_left_out() -> None:
         ({"methods": ["anchral"]}, "Did you mean 'anchoral'"),
         ({"classifiers": ["mpl"]}, "Did you mean 'mlp'"),
         ({"prevalence": 3.0}, "prevalence"),
+        ({"prevalence": 0.1, "datasets": ["movie-snippets"]}, "--minority"),
         (
             {"methods": ["anchor-subsampling"], "datasets": ["debian-sections"]},
             "Nothing is left",

@@ -63,6 +63,18 @@ def test_more_than_there_is_cannot_be_asked_for() -> None:
         make_rare(labels, np.arange(100), [1], 0.5, seed=0)
 
 
+def test_the_class_that_is_too_small_is_named() -> None:
+    labels = np.repeat([0, 1], [90, 10])
+    with pytest.raises(SuiteError, match="class 'tech' makes up"):
+        make_rare(labels, np.arange(100), [1], 0.5, seed=0, class_names=["other", "tech"])
+
+
+def test_where_every_class_is_wanted_none_can_be_made_rare() -> None:
+    labels = np.repeat([0, 1], [90, 10])
+    with pytest.raises(SuiteError, match="every class is wanted"):
+        make_rare(labels, np.arange(100), [0, 1], 0.05, seed=0)
+
+
 def test_initial_labels_hold_the_wanted_number_of_each_class() -> None:
     labels = np.repeat([0, 1, 2], [500, 30, 20])
     rows = initial_rows(labels, [1, 2], initial_size=100, initial_minority=5, seed=0)

@@ -16,7 +16,7 @@ from benchmarks.tables import (
     number,
     quality_table,
 )
-from tests.benchmarks.synthetic import make_result
+from tests.benchmarks.synthetic import make_result, with_first_query
 
 
 def _comparison(results: Sequence[UnitResult]) -> Comparison:
@@ -130,11 +130,19 @@ def test_ablations_alone_are_shown_without_differences() -> None:
 def test_cost_shows_what_a_query_takes() -> None:
     results = [make_result("anchoral", 0, [0.1, 0.2, 0.3], query_seconds=0.25, subpool_size=1_100)]
     row = _cells(cost_table(_comparison(results)))["anchoral"]
-    assert row["seconds per query"] == "0.25"
+    assert row["first query, s"] == row["later queries, s"] == "0.25"
     assert row["all queries, s"] == "0.50"
     assert row["all fits, s"] == "6.0"
     assert row["texts scored per query"] == row["subpool"] == "1,100"
     assert row["minority in labels"] == "10.0 %"
+
+
+def test_the_query_that_builds_an_index_is_shown_apart() -> None:
+    results = [with_first_query(make_result(name, 0), 36.0) for name in ("anchoral", "hnsw")]
+    comparison = _comparison(results)
+    for table, name in ((cost_table, "anchoral"), (ablation_table, "hnsw")):
+        row = _cells(table(comparison))[name]
+        assert (row["first query, s"], row["later queries, s"]) == ("36", "0.50")
 
 
 @pytest.mark.parametrize("cell", ["a|b", "a\nb"])

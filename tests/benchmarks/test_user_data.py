@@ -97,6 +97,31 @@ def test_columns_of_other_names_can_be_given(tmp_path: Path) -> None:
     assert data.is_test is None
 
 
+@pytest.mark.usefixtures("hub_cache")
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"text": null, "label": "pos"}', r"split 'train', column 'text', row 1: None is neither"),
+        ('{"text": "bad film", "label": null}', r"column 'label', row 1: None"),
+    ],
+)
+def test_a_missing_cell_of_the_hub_is_named(tmp_path: Path, row: str, message: str) -> None:
+    folder = tmp_path / "gap"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text('{"text": "good film", "label": "pos"}\n' + row + "\n")
+    with pytest.raises(SuiteError, match=message):
+        load_texts(f"hub:{folder}")
+
+
+@pytest.mark.usefixtures("hub_cache")
+def test_several_labels_for_one_text_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "multi"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text('{"text": "good film", "labels": [1, 2]}\n')
+    with pytest.raises(SuiteError, match=r"column 'labels', row 0: \[1, 2\] is neither"):
+        load_texts(f"hub:{folder}")
+
+
 def test_class_names_of_the_hub_are_kept(tmp_path: Path) -> None:
     import datasets
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from datetime import UTC, datetime
+
+import pytest
+
+from benchmarks.environment import describe_environment, git_output, package_versions
+
+
+def test_the_machine_and_its_packages_are_described() -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    place = describe_environment(3, None)
+    assert place.python == platform.python_version()
+    assert place.packages["numpy"] == importlib.metadata.version("numpy")
+    assert (place.threads, place.device) == (3, "auto")
+    assert str(os.cpu_count()) in place.cpu or place.cpu == platform.machine()
+    assert before <= datetime.fromisoformat(place.finished_at) <= datetime.now(UTC)
+    assert describe_environment(1, "cuda").device == "cuda"
+
+
+def test_a_package_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "hnswlib":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = package_versions.__wrapped__()
+    assert "hnswlib" not in found
+    assert found["torch"] == "1.0"
+
+
+def test_without_git_there_is_no_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    git_output.cache_clear()
+    try:
+        place = describe_environment(1, None)
+    finally:
+        git_output.cache_clear()
+    assert (place.revision, place.dirty) == (None, None)

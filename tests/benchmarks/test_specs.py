@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.specs import ClassifierEntry, DatasetEntry, MethodEntry, Suite, method_record
+
+
+@pytest.fixture
+def suite() -> Suite:
+    return Suite(
+        name="made",
+        datasets=(
+            DatasetEntry(name="bbc-news", minority=("tech",)),
+            DatasetEntry(name="bbc-news", minority=("sports",), prevalence=0.1),
+            DatasetEntry(name="debian-sections"),
+        ),
+        classifiers={"mlp": ClassifierEntry(kind="mlp")},
+        methods={
+            "everywhere": MethodEntry(strategy="RandomSampling"),
+            "by-name": MethodEntry(strategy="RandomSampling", datasets=("bbc-news",)),
+            "by-id": MethodEntry(strategy="RandomSampling", datasets=("bbc-news:sports@0.1",)),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "names"),
+    [
+        ("bbc-news:tech", ["everywhere", "by-name"]),
+        ("bbc-news:sports@0.1", ["everywhere", "by-name", "by-id"]),
+        ("debian-sections:electronics", ["everywhere"]),
+    ],
+)
+def test_methods_are_bound_to_a_name_or_to_an_id(
+    suite: Suite, dataset: str, names: list[str]
+) -> None:
+    assert [record.id for record in suite.method_records(dataset)] == names
+
+
+def test_the_last_name_of_a_data_set_wins() -> None:
+    on = {"id": {"k": 2}, "name": {"k": 1, "m": 1}}
+    entry = MethodEntry(strategy="SEALS", base="LeastConfidence", params={"k": 0, "n": 0}, on=on)
+    assert method_record("x", entry).params == {"k": 0, "n": 0}
+    assert method_record("x", entry, ("name", "id")).params == {"k": 2, "m": 1, "n": 0}
+
+
+def test_a_method_within_a_method_is_taken_on_the_same_data_set() -> None:
+    inner = MethodEntry(strategy="AnchorAL", params={"k": 1}, on={"name": {"k": 2}})
+    outer = MethodEntry(strategy="RandomSubset", params={"subpool_size": inner})
+    size = method_record("x", outer, ("name",)).params["subpool_size"]
+    assert size == {"strategy": "AnchorAL", "base": None, "params": {"k": 2}}
+
+
+def test_options_of_the_hub_are_those_that_were_given() -> None:
+    entry = DatasetEntry(name="hub:some/data", text_column="body")
+    assert entry.options == {"text_column": "body"}
+    assert entry.wanted == ()
