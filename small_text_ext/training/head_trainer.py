@@ -210,9 +210,11 @@ class _Run:
     def train_epoch(self, epoch: int) -> None:
         self.module.train()
         order = torch.randperm(len(self.data.ids), generator=self.generator)
-        trained = torch.cat(
-            [self.step(rows, epoch) for rows in torch.split(order, self.candidate_size)]
-        )
+        # Batches of nearly equal size: after a rest of two texts, one of them rare and heavy, an
+        # epoch's last step would undo the others.
+        num_batches = math.ceil(len(order) / self.candidate_size)
+        batches = torch.tensor_split(order, num_batches)
+        trained = torch.cat([self.step(rows, epoch) for rows in batches])
         self.losses.append(float(trained.mean()))
         if not math.isfinite(self.losses[-1]):
             raise FloatingPointError(

@@ -225,9 +225,9 @@ def test_a_selector_sees_the_candidates_and_the_current_model() -> None:
     for logits, noisy, expected in seen:
         torch.testing.assert_close(logits, expected)
         assert not torch.allclose(noisy, expected)
-    # 50 candidates come as 20, 20 and 10; the last batch keeps the ratio of a quarter.
+    # 50 candidates come as 17, 17 and 16; each batch keeps the ratio of a quarter.
     assert [(len(b.ids), b.num_selected, b.epoch) for b in selector.batches] == [
-        (20, 5, 0), (20, 5, 0), (10, 3, 0), (20, 5, 1), (20, 5, 1), (10, 3, 1),
+        (17, 5, 0), (17, 5, 0), (16, 4, 0), (17, 5, 1), (17, 5, 1), (16, 4, 1),
     ]  # fmt: skip
     for candidates in selector.batches:
         torch.testing.assert_close(candidates.inputs, given.inputs[candidates.ids - 100])
@@ -263,6 +263,16 @@ def test_a_selector_must_choose_something() -> None:
 
 
 # The recorder seam
+
+
+@pytest.mark.parametrize("num_items", [33, 34, 47, 48, 49])
+def test_no_batch_is_much_smaller_than_the_others(num_items: int) -> None:
+    recorder = ListRecorder("training")
+    trainer(batch_size=16, recorder=recorder).fit(head(), data(slice(0, num_items)))
+    sizes = [len(ids) for ids, _, _, epoch in recorder.records if epoch == 0]
+    assert sum(sizes) == num_items
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= 16
 
 
 def test_a_recorder_is_told_of_each_id_once_an_epoch() -> None:
