@@ -170,7 +170,7 @@ CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
         "linear": mlp(),
         "hidden": mlp(hidden_size=32),
         "balanced": mlp(class_weight="balanced"),
-        "early-stopping": mlp(validation_set_size=0.1),
+        "early-stopping": mlp(validation_set_size=0.25),
         "multi-label": mlp(multi_label=True),
         "multi-label-hidden": mlp(hidden_size=32, multi_label=True),
     },
