@@ -15,11 +15,18 @@ if TYPE_CHECKING:
         MLPClassificationFactory,
         MLPModelArguments,
     )
+    from small_text_ext.classifiers.pretrained import TransformerArguments
+    from small_text_ext.classifiers.transformer import (
+        TransformerClassification,
+        TransformerClassificationFactory,
+    )
+    from small_text_ext.datasets import TextPairDataset
     from small_text_ext.pool.embeddings import PoolEmbeddings
     from small_text_ext.pool.indexes import ExactIndex, HNSWIndex
     from small_text_ext.query_strategies.anchoral import AnchorAL
     from small_text_ext.query_strategies.seals import SEALS
     from small_text_ext.query_strategies.subpool import RandomSubset
+    from small_text_ext.training.trainer import SelectiveTrainer
 
 __version__ = "0.1.0"
 
@@ -33,6 +40,11 @@ _EXPORTS = {
     "PoolEmbeddings": "pool.embeddings",
     "RandomSubset": "query_strategies.subpool",
     "SEALS": "query_strategies.seals",
+    "SelectiveTrainer": "training.trainer",
+    "TextPairDataset": "datasets",
+    "TransformerArguments": "classifiers.pretrained",
+    "TransformerClassification": "classifiers.transformer",
+    "TransformerClassificationFactory": "classifiers.transformer",
 }
 
 __all__ = [
@@ -45,6 +57,11 @@ __all__ = [
     "MLPModelArguments",
     "PoolEmbeddings",
     "RandomSubset",
+    "SelectiveTrainer",
+    "TextPairDataset",
+    "TransformerArguments",
+    "TransformerClassification",
+    "TransformerClassificationFactory",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,24 +31,27 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 @contextmanager
 def part_of(path: Path) -> Iterator[Path]:
-    """Name a file beside its target, and put it in place where the block ends well.
+    """Name a file or folder beside its target, and put it in place where the block ends well.
 
     Parameters
     ----------
     path : pathlib.Path
-        The target, in a folder that exists.
+        The target, in a folder that exists. A folder replaces an empty one only.
 
     Yields
     ------
     pathlib.Path
-        A name of its own for every caller; no such file exists yet.
+        A name of its own for every caller; there is no such file or folder yet.
     """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         yield part
         part.replace(path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
         raise
 
 

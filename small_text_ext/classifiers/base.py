@@ -152,12 +152,22 @@ class TrainedClassifier(EmbeddingMixin, Classifier):
         TypeError
             If the features of a dataset are of a kind that the classifier does not take.
         """
+        train, validation, seed = self._prepared(train_set, validation_set, weights)
+        self._train(train, validation, seed)
+        return self
+
+    def _prepared(
+        self,
+        train_set: Any,  # noqa: ANN401
+        validation_set: Any | None,  # noqa: ANN401
+        weights: ArrayLike | None,
+    ) -> tuple[Items, Items | None, int]:
+        """Return what to train and validate on, and the seed of this fit."""
         train, validation = self._items(train_set, validation_set, weights)
         seed = int(derived_generator(self.seed, len(train.rows)).integers(2**31))
         if validation is None and self.validation_set_size > 0:
             train, validation = _split(train, self.validation_set_size, seed)
-        self._train(train, validation, seed)
-        return self
+        return train, validation, seed
 
     def predict(
         self,
@@ -265,9 +275,12 @@ class TrainedClassifier(EmbeddingMixin, Classifier):
         return train, Items(validation_set, np.arange(len(labels)), labels, item_weights)
 
     def _inference(self, data_set: Any, embed: bool = False) -> Inference:  # noqa: ANN401
+        self._check_fitted()
+        return self._infer(data_set, embed=embed)
+
+    def _check_fitted(self) -> None:
         if self.model is None:
             raise ValueError(f"This {type(self).__name__} is not fitted: call fit first.")
-        return self._infer(data_set, embed=embed)
 
     def _proba(self, inference: Inference) -> NDArray[np.float64]:
         logits = inference.logits.astype(np.float64)

@@ -23,7 +23,8 @@ from small_text_ext.classifiers.base import (
     check_positive_integer,
     dense_matrix,
 )
-from small_text_ext.training.head_trainer import HeadData, HeadTrainer, TrainingHistory
+from small_text_ext.training.head_trainer import HeadData, HeadTrainer
+from small_text_ext.training.history import TrainingHistory
 from small_text_ext.training.seams import BatchSelector, Recorder
 
 _INFERENCE_ROWS = 16_384

@@ -7,14 +7,22 @@ step: the whole matrix stays where the model is, and a batch is one row selectio
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from small_text_ext._random import preserved_global_state
-from small_text_ext.training.seams import BatchSelector, CandidateBatch, FitPlan, Recorder
+from small_text_ext.training.history import BestEpoch, TrainingHistory
+from small_text_ext.training.losses import weighted_losses
+from small_text_ext.training.seams import (
+    BatchSelector,
+    CandidateBatch,
+    FitPlan,
+    Recorder,
+    begin_selection,
+    checked_selection,
+)
 
 _EVALUATION_ROWS = 16_384
 _MOMENTUM = 0.9
@@ -43,61 +51,6 @@ class HeadData:
     weights: Tensor
     ids: Tensor
     num_classes: int
-
-
-@dataclass
-class TrainingHistory:
-    """What a fit measured.
-
-    Attributes
-    ----------
-    train_losses : list of float
-        Mean weighted loss of what was trained, per epoch.
-    validation_losses : list of float
-        Weighted loss of the validation set, per epoch; empty without one.
-    best_epoch : int
-        The epoch, from 0, whose parameters the module has: the one of the lowest validation loss,
-        or the last one without a validation set.
-    num_steps : int
-        How many gradient steps were made.
-    """
-
-    train_losses: list[float] = field(default_factory=list)
-    validation_losses: list[float] = field(default_factory=list)
-    best_epoch: int = 0
-    num_steps: int = 0
-
-
-def weighted_losses(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Return each item's loss: cross-entropy, or binary cross-entropy averaged over the classes.
-
-    Parameters
-    ----------
-    logits : torch.Tensor, shape (n, num_classes)
-        Scores before the softmax, or before the sigmoid if multi-label.
-    labels : torch.Tensor, shape (n,) of int64, or (n, num_classes) of float if multi-label
-        Class ids, or zeros and ones.
-    weights : torch.Tensor of the shape of ``labels``
-        Factors of the losses.
-
-    Returns
-    -------
-    torch.Tensor, shape (n,)
-        Losses in nats.
-
-    Examples
-    --------
-    >>> import torch
-    >>> logits, labels = torch.zeros(2, 2), torch.tensor([0, 1])
-    >>> weighted_losses(logits, labels, torch.tensor([1.0, 2.0])).tolist()
-    [0.6931471824645996, 1.3862943649291992]
-    """
-    if labels.ndim == 2:
-        losses = functional.binary_cross_entropy_with_logits(
-            logits, labels, weight=weights, reduction="none"
-        )
-        return losses.mean(dim=1)
-    return functional.cross_entropy(logits, labels, reduction="none") * weights
 
 
 @dataclass(frozen=True)
@@ -172,7 +125,7 @@ class HeadTrainer:
             nothing.
         """
         with preserved_global_state(self.seed, torch=True):
-            run, best = _Run(self, module, data), _BestEpoch(module, self.early_stopping_patience)
+            run, best = _Run(self, module, data), BestEpoch(module, self.early_stopping_patience)
             for epoch in range(self.num_epochs):
                 run.train_epoch(epoch)
                 run.observe_epoch_end(epoch)
@@ -199,7 +152,7 @@ class _Run:
             multi_label=data.labels.ndim == 2,
             seed=trainer.seed,
         )
-        self.selector, self.candidate_size = _begin(trainer.batch_selector, self.plan)
+        self.selector, self.candidate_size = begin_selection(trainer.batch_selector, self.plan)
         if self.recorder is not None:
             self.recorder.begin(self.plan)
         self.optimizer = _optimizer(module, trainer.lr, trainer.weight_decay)
@@ -250,16 +203,9 @@ class _Run:
             num_selected=math.ceil(len(rows) * self.plan.batch_size / self.candidate_size),
             epoch=epoch,
         )
-        selection = self.selector.select(batch)
+        selection = checked_selection(self.selector, batch)
         weights = selection.weights
-        if len(selection.positions) == 0:
-            raise ValueError(
-                f"{type(self.selector).__name__} chose none of {len(rows)} candidates: a selector "
-                "must choose at least one."
-            )
-        return rows[selection.positions.cpu()], (
-            None if weights is None else weights.to(self.data.weights)
-        )
+        return rows[selection.positions], None if weights is None else weights.to(self.data.weights)
 
     def observe_epoch_end(self, epoch: int) -> None:
         if self.recorder is None or self.recorder.observe != "epoch_end":
@@ -272,41 +218,6 @@ class _Run:
             strict=True,
         ):
             self.recorder.record(ids, _logits(self.module, inputs), labels, epoch)
-
-
-class _BestEpoch:
-    """Keeps the parameters of the lowest validation loss, and counts epochs without a lower one."""
-
-    def __init__(self, module: nn.Module, patience: int | None) -> None:
-        self.module, self.patience = module, patience
-        self.losses: list[float] = []
-        self.epoch = 0
-        self.parameters: dict[str, Tensor] | None = None
-
-    def should_stop(self, loss: float) -> bool:
-        self.losses.append(loss)
-        if self.parameters is None or loss < self.losses[self.epoch]:
-            self.epoch = len(self.losses) - 1
-            self.parameters = {k: v.clone() for k, v in self.module.state_dict().items()}
-        waited = len(self.losses) - 1 - self.epoch
-        return self.patience is not None and waited >= self.patience
-
-    def restore(self) -> None:
-        if self.parameters is not None:
-            self.module.load_state_dict(self.parameters)
-
-
-def _begin(selector: BatchSelector | None, plan: FitPlan) -> tuple[BatchSelector | None, int]:
-    """Return the selector, or None where it leaves nothing to choose, and the candidates' size."""
-    if selector is None:
-        return None, plan.batch_size
-    size = selector.begin(plan)
-    if size < plan.batch_size:
-        raise ValueError(
-            f"The batch selector chooses from {size} candidates, but batch_size is "
-            f"{plan.batch_size}: make the candidate batch larger, or batch_size smaller."
-        )
-    return (None if size == plan.batch_size else selector), size
 
 
 def _optimizer(module: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:

@@ -180,3 +180,78 @@ class UniformSelector:
 
         drawn = self._rng.choice(len(batch.ids), size=batch.num_selected, replace=False)
         return Selection(torch.from_numpy(drawn))
+
+
+def begin_selection(
+    selector: BatchSelector | None, plan: FitPlan
+) -> tuple[BatchSelector | None, int]:
+    """Start a selector's fit, and find out how many candidates it chooses from.
+
+    Parameters
+    ----------
+    selector : BatchSelector or None
+        None trains everything.
+    plan : FitPlan
+        What is known of the fit.
+
+    Returns
+    -------
+    selector : BatchSelector or None
+        None where there is nothing to choose.
+    size : int
+        The size of a candidate batch; without a choice, the batch size.
+
+    Raises
+    ------
+    ValueError
+        If the candidate batch is smaller than the batch.
+    """
+    if selector is None:
+        return None, plan.batch_size
+    size = selector.begin(plan)
+    if size < plan.batch_size:
+        raise ValueError(
+            f"The batch selector chooses from {size} candidates, but batch_size is "
+            f"{plan.batch_size}: make the candidate batch larger, or batch_size smaller."
+        )
+    return (None if size == plan.batch_size else selector), size
+
+
+def checked_selection(selector: BatchSelector, batch: CandidateBatch) -> Selection:
+    """Ask a selector, and check that its choice can be trained.
+
+    Parameters
+    ----------
+    selector : BatchSelector
+        The selector.
+    batch : CandidateBatch
+        The candidates.
+
+    Returns
+    -------
+    Selection
+        The choice, its positions on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If it chooses nothing, what is no candidate, or not one weight per choice.
+    """
+    selection, name = selector.select(batch), type(selector).__name__
+    positions, weights = selection.positions.cpu(), selection.weights
+    if len(positions) == 0:
+        raise ValueError(
+            f"{name} chose none of {len(batch.ids)} candidates: a selector must choose at least "
+            "one."
+        )
+    if int(positions.min()) < 0 or int(positions.max()) >= len(batch.ids):
+        raise ValueError(
+            f"{name} chose the positions {int(positions.min())} to {int(positions.max())} of "
+            f"{len(batch.ids)} candidates: a selector must return positions in the batch."
+        )
+    if weights is not None and weights.shape != positions.shape:
+        raise ValueError(
+            f"{name} returned weights of shape {tuple(weights.shape)} for {len(positions)} "
+            "choices: return one weight per choice, or None."
+        )
+    return Selection(positions, weights)

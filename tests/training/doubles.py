@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from small_text_ext.training.seams import CandidateBatch, FitPlan, Observe, Selection
 
@@ -56,3 +59,49 @@ class MemberSelector:
         if self.weight is None:
             return Selection(positions)
         return Selection(positions, torch.full((len(positions),), self.weight))
+
+
+class StepLog:
+    """Notes what every optimizer step of this process was given: learning rates and gradients."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[dict[str, Any]]] = []
+        self._steps: list[list[tuple[torch.nn.Parameter, torch.Tensor]]] = []
+
+    def __enter__(self) -> StepLog:
+        self._handle = register_optimizer_step_pre_hook(self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.remove()
+
+    def _note(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
+        groups = optimizer.param_groups
+        self.groups.append([{k: v for k, v in group.items() if k != "params"} for group in groups])
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        self._steps.append([(p, p.grad.clone()) for p in parameters if p.grad is not None])
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @property
+    def rates(self) -> list[float]:
+        """The learning rate of each step."""
+        return [float(groups[0]["lr"]) for groups in self.groups]
+
+    def gradient(self, step: int, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        """Return the gradients of one step by the names that the parameters have in ``model``."""
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        return {names[id(parameter)]: gradient for parameter, gradient in self._steps[step]}
+
+
+def parameters(clf: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
+    """Return a copy of the parameters of a fitted classifier."""
+    return {name: value.detach().clone() for name, value in clf.model.state_dict().items()}
+
+
+def assert_same_parameters(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """Compare to the last bit."""
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name

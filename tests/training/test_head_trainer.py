@@ -13,12 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from small_text_ext.training.head_trainer import (
-    HeadData,
-    HeadTrainer,
-    TrainingHistory,
-    weighted_losses,
-)
+from small_text_ext.training.head_trainer import HeadData, HeadTrainer
+from small_text_ext.training.history import TrainingHistory
+from small_text_ext.training.losses import weighted_losses
 from small_text_ext.training.seams import CandidateBatch, FitPlan, Selection, UniformSelector
 from tests.training.doubles import ListRecorder, MemberSelector
 

@@ -1,0 +1,105 @@
+"""A fitted classifier as a folder: weights in safetensors, the rest in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from small_text_ext._files import part_of, write_json
+from small_text_ext.classifiers.pretrained import Pretrained, quiet
+from small_text_ext.training.tokens import TextTokenizer
+
+_DESCRIPTION = "classifier.json"
+_FORMAT = 1
+
+
+def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping[str, Any]) -> None:
+    """Write model, tokenizer and options; the folder is there whole or not at all.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to; it must not exist, or be empty.
+    pretrained : Pretrained
+        Model and tokenizer.
+    options : mapping of str to Any
+        What the classifier was made with; JSON.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something already.
+    TypeError
+        If an option cannot be written as JSON.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(f"{target} exists and is not empty: pass another folder.")
+    _check_json(options)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with part_of(target) as part:
+        with quiet():
+            pretrained.model.save_pretrained(part)
+            pretrained.tokenizer.tokenizer.save_pretrained(part)
+        description = {
+            "format": _FORMAT,
+            "max_length": pretrained.tokenizer.max_length,
+            "options": dict(options),
+        }
+        write_json(part / _DESCRIPTION, description)
+
+
+def _check_json(options: Mapping[str, Any]) -> None:
+    for name, value in options.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise TypeError(
+                f"{name} is {value!r}, which cannot be saved as JSON: pickle the classifier, or "
+                f"make it with another {name}."
+            ) from error
+
+
+def load_checkpoint(folder: str | Path) -> tuple[Pretrained, dict[str, Any]]:
+    """Read what `save_checkpoint` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    pretrained : Pretrained
+        Model, on the CPU and in evaluation mode, and tokenizer.
+    options : dict of str to Any
+        What the classifier was made with.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or no classifier in it.
+    ValueError
+        If the description is of another format.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    path = Path(folder) / _DESCRIPTION
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: pass a folder that TransformerClassification.save has "
+            "written. A pretrained model is passed as model_args."
+        )
+    description = json.loads(path.read_text(encoding="utf-8"))
+    if description.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} has the format {description.get('format')!r}, but this version reads "
+            f"{_FORMAT}: load it with the version that wrote it."
+        )
+    with quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    pretrained = Pretrained(model.eval(), TextTokenizer(tokenizer, description["max_length"]))
+    return pretrained, description["options"]

@@ -1,0 +1,280 @@
+"""Pretrained encoders: which one, how it is loaded, and what differs between architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from small_text_ext._random import preserved_global_state
+from small_text_ext.training.tokens import TextTokenizer
+
+EmbeddingMethod = Literal["avg", "cls"]
+
+_MAX_LENGTH = 512
+_MANAGED: Mapping[str, frozenset[str]] = {
+    "model_kwargs": frozenset({"config", "num_labels"}),
+    "tokenizer_kwargs": frozenset(),
+    "config_kwargs": frozenset({"num_labels", "problem_type"}),
+}
+
+
+@dataclass(frozen=True)
+class TransformerArguments:
+    """Which pretrained encoder a classifier starts from.
+
+    Parameters
+    ----------
+    model : str
+        A name on the hub, or a folder.
+    tokenizer : str or None, default=None
+        The same for the tokenizer; None takes the model's.
+    config : str or None, default=None
+        The same for the configuration; None takes the model's.
+    max_length : int or None, default=None
+        Tokens a text is cut to. None is what the model can take, at most 512: as the time of a
+        batch grows with its longest text, ask for more where the texts need it.
+    model_kwargs, tokenizer_kwargs, config_kwargs : mapping of str to Any, default={}
+        Further arguments of ``from_pretrained`` of each; the number of labels is set by the
+        classifier.
+
+    Raises
+    ------
+    ValueError
+        If ``max_length`` is below 1 or an argument is given that the classifier sets.
+
+    Examples
+    --------
+    >>> TransformerArguments("roberta-base", max_length=128).max_length
+    128
+    """
+
+    model: str
+    tokenizer: str | None = None
+    config: str | None = None
+    max_length: int | None = None
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    config_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model:
+            raise ValueError(f"model is {self.model!r}: pass a name on the hub, or a folder.")
+        if self.max_length is not None and self.max_length < 1:
+            raise ValueError(f"max_length is {self.max_length}: pass at least 1 token, or None.")
+        for name, managed in _MANAGED.items():
+            for key in managed & set(getattr(self, name)):
+                raise ValueError(f"{name} holds {key!r}, which the classifier sets: leave it out.")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A loaded model and what turns texts into its inputs."""
+
+    model: Any
+    tokenizer: TextTokenizer
+
+
+def load_pretrained(
+    args: TransformerArguments, num_classes: int, multi_label: bool, seed: int
+) -> Pretrained:
+    """Load an encoder with a new classification head, quietly.
+
+    Parameters
+    ----------
+    args : TransformerArguments
+        Which one.
+    num_classes : int
+        Rows of the head.
+    multi_label : bool
+        Noted in the configuration, which travels with a saved model.
+    seed : int
+        What the head is drawn from; the global random states stay as they were.
+
+    Returns
+    -------
+    Pretrained
+        In evaluation mode, on the CPU, in float32 unless ``model_kwargs`` says otherwise.
+
+    Raises
+    ------
+    OSError
+        If the model is neither a folder nor to be had from the hub.
+    ValueError
+        If its tokenizer has no token to pad with, or ``max_length`` is more than it takes.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    with quiet(), preserved_global_state(seed, torch=True):
+        config = AutoConfig.from_pretrained(
+            args.config or args.model,
+            num_labels=num_classes,
+            problem_type=(
+                "multi_label_classification" if multi_label else "single_label_classification"
+            ),
+            **args.config_kwargs,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            args.tokenizer or args.model, **args.tokenizer_kwargs
+        )
+        limit = _text_limit(args, config, tokenizer)
+        _resolve_pad_token(args, config, tokenizer)
+        _resolve_attention(config, limit)
+        options = {"dtype": torch.float32, **args.model_kwargs}
+        model = AutoModelForSequenceClassification.from_pretrained(
+            args.model, config=config, **options
+        )
+    return Pretrained(model.eval(), TextTokenizer(tokenizer, limit))
+
+
+def _text_limit(args: TransformerArguments, config: Any, tokenizer: Any) -> int:  # noqa: ANN401
+    """Return the longest text in tokens: what was asked for, or what the model takes, up to 512."""
+    limits = [getattr(tokenizer, "model_max_length", None), _num_positions(config)]
+    limit = min((int(number) for number in limits if number and number < 1e9), default=None)
+    if args.max_length is None:
+        return min(limit or _MAX_LENGTH, _MAX_LENGTH)
+    if limit is not None and args.max_length > limit:
+        raise ValueError(
+            f"max_length is {args.max_length}, but {args.model} takes at most {limit} tokens: pass "
+            "a smaller one, or None."
+        )
+    return args.max_length
+
+
+def _num_positions(config: Any) -> int | None:  # noqa: ANN401
+    """Return how many positions have an embedding; None for relative ones, as T5's."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None or positions < 1:
+        return None
+    # RoBERTa and its descendants count positions from the one after the pad token's id.
+    offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
+    return int(positions) - offset
+
+
+_OFFSET_POSITIONS = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "longformer",
+        "mpnet",
+        "roberta",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+    }
+)
+
+
+def _resolve_pad_token(args: TransformerArguments, config: Any, tokenizer: Any) -> None:  # noqa: ANN401
+    """Give a tokenizer without a pad token (GPT-2's, say) its end token, and tell the model."""
+    if tokenizer.pad_token is None:
+        substitute = tokenizer.eos_token or tokenizer.unk_token
+        if substitute is None:
+            raise ValueError(
+                f"The tokenizer of {args.model} has no token to pad with: pass "
+                "tokenizer_kwargs={'pad_token': ...} with a token of its vocabulary."
+            )
+        tokenizer.pad_token = substitute
+    config.pad_token_id = tokenizer.pad_token_id
+    if hasattr(config, "use_cache"):
+        config.use_cache = False
+
+
+def _resolve_attention(config: Any, limit: int) -> None:  # noqa: ANN401
+    """Let BigBird attend in full where it would do so anyway for every text.
+
+    It changes over for good at the first batch that is too short for its sparse pattern, so that a
+    long text's result would depend on what came before.
+    """
+    if getattr(config, "attention_type", None) != "block_sparse":
+        return
+    if limit <= (5 + 2 * config.num_random_blocks) * config.block_size:
+        config.attention_type = "original_full"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Load without progress bars and without the news that the head is new."""
+    from transformers.utils import logging
+
+    verbosity, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bar:
+            logging.enable_progress_bar()
+
+
+def embedding_size(model: Any) -> int:  # noqa: ANN401
+    """Return the dimension of the hidden layers of a model."""
+    return int(model.config.hidden_size)
+
+
+def num_layers(model: Any) -> int:  # noqa: ANN401
+    """Return how many layers an encoder has, the token embeddings not counted."""
+    return int(model.config.num_hidden_layers)
+
+
+def hidden_layers(outputs: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+    """Return the hidden states after each layer, the token embeddings left out.
+
+    Parameters
+    ----------
+    outputs : transformers.utils.ModelOutput
+        Of a model called with ``output_hidden_states=True``.
+
+    Returns
+    -------
+    tuple of torch.Tensor, each of shape (b, longest, d)
+        For T5 those of the encoder: the classifier shows its decoder the text alone.
+    """
+    states = getattr(outputs, "hidden_states", None)
+    if states is None:
+        states = outputs.encoder_hidden_states
+    return tuple(states[1:])
+
+
+def pooled(hidden: Tensor, mask: Tensor, method: EmbeddingMethod, first: bool) -> Tensor:
+    """Make one vector of each text's token vectors.
+
+    Parameters
+    ----------
+    hidden : torch.Tensor, shape (b, longest, d)
+        Hidden states.
+    mask : torch.Tensor of int64, shape (b, longest)
+        1 where there is a token.
+    method : {"avg", "cls"}
+        The mean over all tokens of the text, or the token that stands for all of it.
+    first : bool
+        Whether that token is the first one, see `summary_is_first`; else it is the last one.
+
+    Returns
+    -------
+    torch.Tensor of float32, shape (b, d)
+        The vectors.
+    """
+    # Longformer pads to whole windows on its own.
+    states = hidden[:, : mask.shape[1]].float()
+    if method == "avg":
+        weights = mask[:, :, None].to(states.dtype)
+        return (states * weights).sum(dim=1) / weights.sum(dim=1)
+    if first:
+        positions = mask.argmax(dim=1)
+    else:
+        positions = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
+    return states[torch.arange(len(states), device=states.device), positions]
+
+
+def summary_is_first(tokenizer: Any) -> bool:  # noqa: ANN401
+    """Tell where the token is that can stand for the text: first, where there is a CLS token.
+
+    A decoder such as GPT-2 has seen the whole text at the last token only, and T5 ends with its
+    end token.
+    """
+    return tokenizer.cls_token is not None

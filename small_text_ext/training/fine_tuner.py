@@ -1,0 +1,319 @@
+"""Fine-tuning of an encoder: one fit through the Trainer, of which nothing is left but the model."""
+
+from __future__ import annotations
+
+import gc
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import TrainerCallback, TrainingArguments
+
+from small_text_ext._random import preserved_global_state
+from small_text_ext.training.history import BestEpoch, TrainingHistory
+from small_text_ext.training.inference import PackedForward
+from small_text_ext.training.losses import weighted_losses
+from small_text_ext.training.seams import BatchSelector, Recorder
+from small_text_ext.training.tokens import TextTokenizer
+from small_text_ext.training.trainer import SelectiveTrainer, TokenizedItems, num_correct
+
+MANAGED_ARGUMENTS = frozenset(
+    {
+        "bf16",
+        "data_seed",
+        "dataloader_num_workers",
+        "disable_tqdm",
+        "do_eval",
+        "eval_strategy",
+        "fp16",
+        "learning_rate",
+        "load_best_model_at_end",
+        "lr_scheduler_type",
+        "max_steps",
+        "num_train_epochs",
+        "output_dir",
+        "per_device_eval_batch_size",
+        "per_device_train_batch_size",
+        "remove_unused_columns",
+        "save_strategy",
+        "seed",
+        "train_sampling_strategy",
+        "use_cpu",
+        "warmup_ratio",
+        "warmup_steps",
+        "weight_decay",
+    }
+)
+"""Training arguments that the fit sets itself."""
+
+
+@dataclass(frozen=True)
+class FineTuner:
+    """Trains an encoder with a classification head by the Hugging Face Trainer.
+
+    Parameters
+    ----------
+    num_epochs : int
+        Passes over the (candidate) items.
+    lr : float
+        The highest learning rate.
+    batch_size : int
+        Items that a step trains, over all processes.
+    weight_decay : float, default=0.01
+        AdamW's; biases and layer norms are left alone.
+    warmup : float, default=0.0
+        The share of all steps over which the learning rate rises to ``lr``.
+    lr_scheduler_type : str, default="linear"
+        How it falls after that; any name that the Trainer knows.
+    validations_per_epoch : int, default=1
+        How often the validation set is looked at.
+    patience : int or None, default=None
+        Stop after this many validations without a lower loss; None never stops.
+    early_stopping : object or None, default=None
+        A further rule: small-text's ``EarlyStoppingHandler``.
+    group_by_length : bool, default=True
+        Batch texts of similar length.
+    dtype : torch.dtype or None, default=None
+        Lower precision to compute in; weights stay in float32.
+    training_arguments : mapping of str to Any, default={}
+        Further arguments of ``transformers.TrainingArguments``.
+    batch_selector : BatchSelector or None, default=None
+        Chooses what is trained; None trains everything.
+    recorder : Recorder or None, default=None
+        Is told what was trained.
+    show_progress : bool or None, default=None
+        None shows a bar on a terminal only.
+    seed : int, default=0
+        Seeds shuffling and dropout.
+    """
+
+    num_epochs: int
+    lr: float
+    batch_size: int
+    weight_decay: float = 0.01
+    warmup: float = 0.0
+    lr_scheduler_type: str = "linear"
+    validations_per_epoch: int = 1
+    patience: int | None = None
+    early_stopping: Any = None
+    group_by_length: bool = True
+    dtype: torch.dtype | None = None
+    training_arguments: Mapping[str, Any] = field(default_factory=dict)
+    batch_selector: BatchSelector | None = None
+    recorder: Recorder | None = None
+    show_progress: bool | None = None
+    seed: int = 0
+
+    def fit(
+        self,
+        model: Any,  # noqa: ANN401
+        tokenizer: TextTokenizer,
+        items: TokenizedItems,
+        forward: PackedForward,
+        validation: TokenizedItems | None = None,
+    ) -> TrainingHistory:
+        """Train ``model`` in place, and leave it in evaluation mode.
+
+        The states of the global random generators stay as they were, and no file is left.
+
+        Parameters
+        ----------
+        model : transformers.PreTrainedModel
+            A sequence classification model.
+        tokenizer : TextTokenizer
+            Pads batches.
+        items : TokenizedItems
+            The training items.
+        forward : PackedForward
+            Runs the model over the validation set.
+        validation : TokenizedItems or None, default=None
+            Decides which epoch is best and when to stop.
+
+        Returns
+        -------
+        TrainingHistory
+            Losses, the best epoch, and the number of steps.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is no longer finite.
+        MemoryError
+            If a single text does not fit into memory.
+        ValueError
+            If the selector's candidate batch is smaller than the batch size, or its choice cannot
+            be trained.
+        """
+        with (
+            preserved_global_state(self.seed, torch=True),
+            tempfile.TemporaryDirectory(prefix="small-text-ext-") as folder,
+        ):
+            best = BestEpoch(model, self.patience)
+            observer = _Observer(self, best, validation)
+            trainer = SelectiveTrainer(
+                model,
+                self._arguments(folder, forward.device),
+                items,
+                tokenizer,
+                batch_size=self.batch_size,
+                forward=forward,
+                group_by_length=self.group_by_length,
+                batch_selector=self.batch_selector,
+                recorder=self.recorder,
+                callbacks=[observer],
+            )
+            try:
+                observer.watch(trainer)
+                trainer.train()
+                best.restore()
+            finally:
+                observer.close()
+                _release(trainer, model)
+        return observer.history
+
+    def _arguments(self, folder: str, device: torch.device) -> TrainingArguments:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            num_train_epochs=self.num_epochs,
+            learning_rate=self.lr,
+            weight_decay=self.weight_decay,
+            lr_scheduler_type=self.lr_scheduler_type,
+            per_device_train_batch_size=self.batch_size,
+            save_strategy="no",
+            eval_strategy="no",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            use_cpu=device.type == "cpu",
+            bf16=self.dtype is torch.bfloat16,
+            fp16=self.dtype is torch.float16,
+            seed=self.seed,
+            **{"logging_strategy": "no", "report_to": "none", **self.training_arguments},
+        )
+        if device.index is not None:
+            # A device with a number is meant alone; otherwise all that are visible take part.
+            _ = arguments.device
+            arguments._n_gpu = min(arguments.n_gpu, 1)
+        return arguments
+
+
+class _Observer(TrainerCallback):
+    """Measures a fit: losses, the best epoch, whether to stop, and what a recorder wants to see."""
+
+    def __init__(
+        self, tuner: FineTuner, best: BestEpoch, validation: TokenizedItems | None
+    ) -> None:
+        self.tuner, self.best, self.validation = tuner, best, validation
+        self.history = TrainingHistory(validation_losses=best.losses)
+        self.bar: Any = None
+        self.num_trained = 0
+
+    def watch(self, trainer: SelectiveTrainer) -> None:
+        """Begin with the fit of a trainer."""
+        self.trainer = trainer
+        trainer.args.warmup_steps = round(self.tuner.warmup * self._num_steps())
+        disable = None if self.tuner.show_progress is None else not self.tuner.show_progress
+        self.bar = tqdm(total=self._num_steps(), desc="fit", unit="step", disable=disable)
+
+    def close(self) -> None:
+        """Close the progress bar, and let go of the trainer."""
+        if self.bar is not None:
+            self.bar.close()
+            del self.trainer
+
+    def on_step_end(
+        self,
+        args: Any,  # noqa: ANN401
+        state: Any,  # noqa: ANN401
+        control: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Validate where it is due."""
+        self.bar.update()
+        self.history.num_steps = state.global_step
+        steps, times = self._steps_per_epoch(), self.tuner.validations_per_epoch
+        position = (state.global_step - 1) % steps + 1
+        if position * times // steps > (position - 1) * times // steps:
+            self._validate(control, epoch=(state.global_step - 1) // steps)
+
+    def on_epoch_end(
+        self,
+        args: Any,  # noqa: ANN401
+        state: Any,  # noqa: ANN401
+        control: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Keep the mean loss of the epoch, and show the recorder all items."""
+        epoch = len(self.history.train_losses)
+        self.history.train_losses.append(self._train_loss())
+        self.trainer.losses.clear()
+        self.trainer.num_correct = 0.0
+        if not math.isfinite(self.history.train_losses[-1]):
+            raise FloatingPointError(
+                f"The training loss of epoch {epoch} is {self.history.train_losses[-1]}: pass a "
+                f"smaller lr than {self.tuner.lr}, or precision='float32'."
+            )
+        if self.validation is None:
+            self.history.best_epoch = epoch
+        recorder, items = self.tuner.recorder, self.trainer.items
+        if recorder is not None and recorder.observe == "epoch_end":
+            logits = self.trainer.evaluate_logits(items.features)
+            device = self.trainer.args.device
+            recorder.record(items.ids, logits.to(device), items.labels.to(device), epoch)
+
+    def _validate(self, control: Any, epoch: int) -> None:  # noqa: ANN401
+        if self.validation is None:
+            return
+        logits, labels = (
+            self.trainer.evaluate_logits(self.validation.features),
+            self.validation.labels,
+        )
+        losses = weighted_losses(logits, labels, self.validation.weights)
+        stop = self.best.should_stop(float(losses.mean()))
+        self.history.best_epoch = self.best.epoch // self.tuner.validations_per_epoch
+        if self.tuner.early_stopping is not None:
+            accuracy = num_correct(logits, labels) / len(labels)
+            stop = self._handler_stops(epoch, accuracy) or stop
+        control.should_training_stop = control.should_training_stop or stop
+
+    def _handler_stops(self, epoch: int, accuracy: float) -> bool:
+        trained = sum(len(losses) for losses in self.trainer.losses)
+        measured = {
+            "train_loss": self._train_loss(),
+            "train_acc": self.trainer.num_correct / max(trained, 1),
+            "val_loss": self.best.losses[-1],
+            "val_acc": accuracy,
+        }
+        return bool(self.tuner.early_stopping.check_early_stop(epoch + 1, measured))
+
+    def _train_loss(self) -> float:
+        losses: list[Tensor] = self.trainer.losses
+        return float(torch.cat(losses).mean()) if losses else math.nan
+
+    def _steps_per_epoch(self) -> int:
+        batches = math.ceil(len(self.trainer.items) / self.trainer.candidate_size)
+        return math.ceil(batches / self.trainer.args.gradient_accumulation_steps)
+
+    def _num_steps(self) -> int:
+        return self._steps_per_epoch() * self.tuner.num_epochs
+
+
+def _release(trainer: SelectiveTrainer, model: Any) -> None:  # noqa: ANN401
+    """Take the model out of the trainer, as it was before.
+
+    accelerate wraps the forward method for mixed precision, which could not be pickled; the
+    optimizer's states and the last gradients would stay until the garbage is collected.
+    """
+    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    trainer.accelerator.free_memory()
+    trainer.optimizer = trainer.lr_scheduler = None
+    model.zero_grad(set_to_none=True)
+    model.eval()
+    del trainer
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
