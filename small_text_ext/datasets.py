@@ -59,7 +59,7 @@ class TextPairDataset(TextDataset):
     def __init__(
         self,
         x: Sequence[TextPair],
-        y: Any,
+        y: Any,  # noqa: ANN401
         target_labels: ArrayLike | None = None,
     ) -> None:
         pairs = _checked_pairs(x)
@@ -88,7 +88,7 @@ class TextPairDataset(TextDataset):
     def from_arrays(
         cls,
         texts: Sequence[TextPair],
-        y: Any,
+        y: Any,  # noqa: ANN401
         target_labels: ArrayLike | None = None,
     ) -> Self:
         """Make a dataset of pairs and labels; the same as calling the class."""

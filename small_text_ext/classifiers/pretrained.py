@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from logging import ERROR
 from typing import Any, Literal
 
 import torch
@@ -201,14 +202,14 @@ def quiet() -> Iterator[None]:
     from transformers.utils import logging
 
     verbosity, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity(ERROR)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
         if had_bar:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def embedding_size(model: Any) -> int:  # noqa: ANN401
@@ -264,10 +265,8 @@ def pooled(hidden: Tensor, mask: Tensor, method: EmbeddingMethod, first: bool) -
     if method == "avg":
         weights = mask[:, :, None].to(states.dtype)
         return (states * weights).sum(dim=1) / weights.sum(dim=1)
-    if first:
-        positions = mask.argmax(dim=1)
-    else:
-        positions = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
+    last = mask.shape[1] - 1
+    positions = mask.argmax(dim=1) if first else last - mask.flip(1).argmax(dim=1)
     return states[torch.arange(len(states), device=states.device), positions]
 
 

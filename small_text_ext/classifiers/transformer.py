@@ -149,8 +149,8 @@ class TransformerClassification(TrainedClassifier):
     Differences from small-text's classifier: cross-entropy also for two classes (small-text trains
     those by a binary loss on each logit, and predicts by a softmax); sample weights follow their
     items when a validation set is split off; the epoch of the lowest validation loss is kept, not
-    the last; accuracy on the training set does not stop a fit; weights of classes are scikit-learn's
-    "balanced"; the global random states stay as they are.
+    the last; accuracy on the training set does not stop a fit; weights of classes are
+    scikit-learn's "balanced"; the global random states stay as they are.
 
     Several processes (``torchrun``, or ``accelerate launch``) train together, each its part of
     every batch. Several GPUs and float16 are the same code, and were not run by the authors.
@@ -429,7 +429,7 @@ class TransformerClassification(TrainedClassifier):
         self.model, self._text_tokenizer, self.history_ = model, tokenizer, history
 
     def _start(self, seed: int) -> Pretrained:
-        """Return what to train: a copy, so that a fit that fails leaves the classifier as it was."""
+        """Return what to train: a copy, so that a fit that fails leaves all as it was."""
         if self.model is None:
             return load_pretrained(self.model_args, self.num_classes, self.multi_label, seed)
         return Pretrained(copy.deepcopy(self.model.cpu()), self._text_tokenizer)

@@ -1,4 +1,4 @@
-"""Fine-tuning of an encoder: one fit through the Trainer, of which nothing is left but the model."""
+"""One fit of an encoder through the Trainer, of which nothing is left but the model."""
 
 from __future__ import annotations
 

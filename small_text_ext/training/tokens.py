@@ -49,7 +49,11 @@ class TextTokenizer:
         """
         if not texts:
             return []
-        columns = [list(texts)] if isinstance(texts[0], str) else [list(c) for c in zip(*texts)]
+        columns = (
+            [list(texts)]
+            if isinstance(texts[0], str)
+            else [[pair[side] for pair in texts] for side in (0, 1)]
+        )
         encoded = self.tokenizer(
             *columns,
             truncation=True,
@@ -106,7 +110,10 @@ def lengths(features: Sequence[Features]) -> NDArray[np.int64]:
 
 
 def grouped_by_length(
-    order: NDArray[np.int64], sizes: NDArray[np.int64], num_batches: int, generator: Any
+    order: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    num_batches: int,
+    generator: np.random.Generator,
 ) -> list[NDArray[np.int64]]:
     """Cut shuffled texts into batches of nearly equal size and similar length.
 

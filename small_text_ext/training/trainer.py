@@ -261,7 +261,8 @@ class SelectiveTrainer(Trainer):
             # Every process must take part in the exchange of gradients: one item of no weight.
             yield self._inputs(step, torch.zeros(1, dtype=torch.int64), empty=True)
             return
-        for positions in mine.split(self._chunk_size or len(mine)):
+        size = self._chunk_size or len(mine)
+        for positions in torch.split(mine, size):
             yield self._inputs(step, positions)
 
     def _inputs(self, step: _Step, positions: Tensor, empty: bool = False) -> dict[str, Any]:
@@ -318,6 +319,10 @@ class SelectiveTrainer(Trainer):
         selection = checked_selection(self.batch_selector, batch)
         return rows[selection.positions], selection.weights
 
+    def _padded(self, features: Sequence[Features]) -> dict[str, Tensor]:
+        padded = self.text_tokenizer.pad(features)
+        return {name: values.to(self.args.device) for name, values in padded.items()}
+
     def _score(self, features: list[Features], training: bool = False) -> Tensor:
         mine = features[self.args.process_index :: self.args.world_size]
         logits = self.evaluate_logits(mine, training) if mine else torch.empty(0)
@@ -338,12 +343,13 @@ class SelectiveTrainer(Trainer):
         torch.Tensor of float32, shape (n, num_classes)
             Logits, on the CPU.
         """
-        mode = self.model.training
-        self.model.train(training)
+        model: Any = self.model
+        mode = model.training
+        model.train(training)
         try:
             (logits,) = self.forward(features, read_logits)
         finally:
-            self.model.train(mode)
+            model.train(mode)
         return logits
 
     def _gathered(self, mine: Tensor, total: int) -> Tensor:
