@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from scipy.sparse import issparse
+
 from small_text_ext.training.tokens import Features, TextTokenizer
 
 Encodable = Sequence[Any]
@@ -31,7 +33,7 @@ def texts_of(data_set: Any) -> Encodable:  # noqa: ANN401
     """
     items = getattr(data_set, "data", None)
     items = data_set.x if items is None else items
-    if not hasattr(items, "__len__") or (len(items) and not _is_encodable(items[0])):
+    if issparse(items) or (len(items) and not _is_encodable(items[0])):
         kind = type(items[0]).__name__ if isinstance(items, list) else type(items).__name__
         raise TypeError(
             f"The dataset is a {type(data_set).__name__} of {kind}: this classifier reads texts. "
@@ -63,7 +65,7 @@ def encode_items(items: Encodable, tokenizer: TextTokenizer) -> list[Features]:
     items : sequence
         As `texts_of` returns them, or a part of it.
     tokenizer : TextTokenizer
-        Encodes texts. Encoded ones are cut to its length only where they are longer.
+        Encodes texts; encoded ones keep the length they were encoded with.
 
     Returns
     -------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import tempfile
 from collections.abc import Mapping
@@ -305,15 +304,13 @@ class _Observer(TrainerCallback):
 def _release(trainer: SelectiveTrainer, model: Any) -> None:  # noqa: ANN401
     """Take the model out of the trainer, as it was before.
 
-    accelerate wraps the forward method for mixed precision, which could not be pickled; the
-    optimizer's states and the last gradients would stay until the garbage is collected.
+    accelerate wraps the forward method for mixed precision, which could not be pickled. A trainer
+    is a ring of references: what it holds would stay until the next collection of garbage.
     """
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     trainer.accelerator.free_memory()
-    trainer.optimizer = trainer.lr_scheduler = None
+    for holder in (trainer, trainer.callback_handler):
+        for name in ("model", "model_wrapped", "optimizer", "lr_scheduler"):
+            setattr(holder, name, None)
     model.zero_grad(set_to_none=True)
     model.eval()
-    del trainer
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from small_text_ext._random import derived_generator
-from small_text_ext.training.inference import PackedForward, read_logits
+from small_text_ext.training.inference import MAX_TOKENS, PackedForward, read_logits
 from small_text_ext.training.losses import weighted_losses
 from small_text_ext.training.memory import free_memory, is_out_of_memory
 from small_text_ext.training.seams import (
@@ -131,8 +131,9 @@ class SelectiveTrainer(Trainer):
         Chooses what is trained; None trains everything.
     recorder : Recorder or None, default=None
         Is told what was trained.
-    forward : PackedForward
-        Runs the model over many items, for scores and for recording at the end of an epoch.
+    forward : PackedForward or None, default=None
+        Runs the model over many items, for scores and for recording at the end of an epoch; None
+        makes one that computes as training does.
     callbacks : list of transformers.TrainerCallback or None, default=None
         Further callbacks.
 
@@ -154,6 +155,29 @@ class SelectiveTrainer(Trainer):
     that a classifier has not got, which under accumulation doubles the gradient; a batch that does
     not fit into memory is trained in two halves, with a warning; accelerate does not shard the
     batches, which would fill up uneven ones with items that are trained twice.
+
+    Examples
+    --------
+    A tokenizer and an encoder that know three words:
+
+    >>> import tempfile, tokenizers, torch, transformers
+    >>> words = tokenizers.models.WordLevel({"[PAD]": 0, "good": 1, "bad": 2}, unk_token="[PAD]")
+    >>> fast = transformers.PreTrainedTokenizerFast(
+    ...     tokenizer_object=tokenizers.Tokenizer(words), pad_token="[PAD]"
+    ... )
+    >>> shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    >>> config = transformers.BertConfig(vocab_size=3, intermediate_size=8, **shape)
+    >>> model = transformers.BertForSequenceClassification(config)
+    >>> tokenizer = TextTokenizer(fast, max_length=4)
+    >>> features, labels = tokenizer.encode(["good", "bad"]), torch.tensor([1, 0])
+    >>> items = TokenizedItems(features, labels, torch.ones(2), torch.arange(2), num_classes=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     args = transformers.TrainingArguments(
+    ...         folder, num_train_epochs=2, use_cpu=True, save_strategy="no", disable_tqdm=True
+    ...     )
+    ...     trainer = SelectiveTrainer(model, args, items, tokenizer, batch_size=1)
+    ...     trainer.train().global_step
+    4
     """
 
     def __init__(
@@ -164,13 +188,14 @@ class SelectiveTrainer(Trainer):
         tokenizer: TextTokenizer,
         *,
         batch_size: int,
-        forward: PackedForward,
+        forward: PackedForward | None = None,
         group_by_length: bool = True,
         batch_selector: BatchSelector | None = None,
         recorder: Recorder | None = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        self.items, self.text_tokenizer, self.forward = items, tokenizer, forward
+        self.items, self.text_tokenizer = items, tokenizer
+        self.forward = forward or _default_forward(model, args, tokenizer)
         self.plan = FitPlan(
             ids=items.ids,
             num_classes=items.num_classes,
@@ -399,6 +424,16 @@ class SelectiveTrainer(Trainer):
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def _default_forward(
+    model: Any,  # noqa: ANN401
+    args: TrainingArguments,
+    tokenizer: TextTokenizer,
+) -> PackedForward:
+    dtypes = {args.bf16: torch.bfloat16, args.fp16: torch.float16}
+    max_tokens = MAX_TOKENS.get(args.device.type, MAX_TOKENS["cuda"])
+    return PackedForward(model, tokenizer, args.device, dtypes.get(True), max_tokens, False)
 
 
 def _as_rows(rows: list[int]) -> dict[str, Tensor]:
