@@ -7,18 +7,19 @@ OUT ?= results/demo
 TEST_WORKERS ?= 2
 
 VENV := .venv
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 # The name carries the content, so a touched file that did not change installs nothing.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
 export TOKENIZERS_PARALLELISM := false
 # Parallelism comes from test workers and jobs; threads on top of them only get in the way.
-test test-fast test-full bench-smoke: export OMP_NUM_THREADS := 1
-test test-fast test-full bench-smoke: export HF_HUB_OFFLINE := 1
+test test-fast test-full test-lowest bench-smoke: export OMP_NUM_THREADS := 1
+test test-fast test-full test-lowest bench-smoke: export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-fast test-full lint types bench-smoke clean
+.PHONY: help setup demo test test-fast test-full test-lowest lint types bench-smoke clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -45,8 +46,19 @@ test: lint types test-fast bench-smoke ## everything CI runs
 test-fast: setup ## the tests that take seconds
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m 'not slow'
 
-test-full: setup ## every test, the slow ones too
+test-full: setup test-lowest ## every test, the slow ones too, and the oldest versions
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+
+# Tests on checkpoints that they make themselves need the tokenizers of transformers 5.
+test-lowest: ## the oldest versions that pyproject.toml allows
+	@$(LOWEST)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[all]' --group test
+	$(LOWEST)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -p no:cacheprovider -m 'not slow' \
+		tests/pool tests/query_strategies tests/training/test_head_trainer.py tests/training/test_seams.py \
+		tests/classifiers/test_base.py tests/classifiers/test_mlp.py
+	$(LOWEST)/bin/python -m pytest -p no:cacheprovider tests/classifiers/test_transformer_host.py -k minilm
 
 lint: setup ## ruff
 	$(BIN)/ruff check .
@@ -62,5 +74,5 @@ bench-smoke: setup ## the smallest suite, from start to report, in a folder of i
 	$(BIN)/python -m benchmarks report "$$out"
 
 clean: ## remove the environment, caches and results
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist results
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

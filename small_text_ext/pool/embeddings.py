@@ -394,7 +394,9 @@ class PoolEmbeddings:
         copy: bool | None = None,
     ) -> NDArray[Any]:
         if len(self._store.chunks) == 1:
-            return np.array(self._store.chunks[0], dtype=dtype or np.float32, copy=copy)
+            chunk, kind = self._store.chunks[0], dtype or np.float32
+            # numpy 1 does not know copy=None.
+            return np.asarray(chunk, kind) if copy is None else np.array(chunk, kind, copy=copy)
         if copy is False:
             raise ValueError("Chunked embeddings cannot be one array without a copy.")
         return self[:].astype(dtype or np.float32, copy=False)
