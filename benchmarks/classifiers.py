@@ -1,57 +1,43 @@
-"""Classifiers by name: what suites may ask for, and how a factory is built."""
+"""Classifiers by name: what suites may ask for, checked, and how a factory is built."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import inspect
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from benchmarks.results import ClassifierRecord
+from benchmarks.encoders import resolve_encoder
+from benchmarks.kinds import ClassifierKind, FactoryRequest
+from benchmarks.results import ClassifierRecord, ModelRecord
 from benchmarks.suggestions import SuiteError, unknown_name
+from benchmarks.text_classifiers import TEXT_CLASSIFIERS
+from benchmarks.vector_classifiers import SKLEARN_PREFIX, VECTOR_CLASSIFIERS
 
-SKLEARN_PREFIX = "sklearn:"
+CLASSIFIERS: Mapping[str, ClassifierKind] = {**TEXT_CLASSIFIERS, **VECTOR_CLASSIFIERS}
+"""Kinds of classifiers by name."""
 
-SKLEARN_CLASSIFIERS: Mapping[str, str] = {
-    "ExtraTreesClassifier": "sklearn.ensemble",
-    "GaussianNB": "sklearn.naive_bayes",
-    "LogisticRegression": "sklearn.linear_model",
-    "RandomForestClassifier": "sklearn.ensemble",
-}
-"""scikit-learn classifiers with ``predict_proba`` that take the weights small-text passes on."""
-
-_GIVEN_BY_RUNNER = {
-    "self",
-    "model_args",
-    "num_classes",
-    "multi_label",
-    "device",
-    "seed",
-    "batch_selector",
-    "recorder",
-    "random_state",
-}
-
-
+_MODEL = "model"
 _TRIED_POINTS, _TRIED_DIMENSIONS = 16, 384
 
 
-@dataclass(frozen=True)
-class FactoryRequest:
-    """What a factory is built for: the parameters, the task, the seed, the device."""
-
-    params: Mapping[str, Any]
-    num_classes: int
-    seed: int
-    device: str | None
+def classifier_kinds() -> list[str]:
+    """Return every kind that a suite may name."""
+    return list(CLASSIFIERS)
 
 
-Builder = Callable[[FactoryRequest], Any]
+def classifier_kind(name: str) -> ClassifierKind:
+    """Return the registry's entry of a kind.
+
+    Raises
+    ------
+    SuiteError
+        If there is none; the message suggests the nearest.
+    """
+    if name not in CLASSIFIERS:
+        raise unknown_name("classifier", name, CLASSIFIERS)
+    return CLASSIFIERS[name]
 
 
 def build_factory(
@@ -62,7 +48,7 @@ def build_factory(
     Parameters
     ----------
     classifier : ClassifierRecord
-        Kind and parameters.
+        Kind, parameters and model.
     num_classes : int
         Number of classes.
     seed : int
@@ -74,43 +60,68 @@ def build_factory(
     -------
     small_text.AbstractClassifierFactory
         The factory.
+
+    Raises
+    ------
+    SuiteError
+        If a name is unknown, or the weights of the model are not those of the record.
     """
     check_classifier(classifier.kind, classifier.params)
-    request = FactoryRequest(classifier.params, num_classes, seed, device)
-    if classifier.kind.startswith(SKLEARN_PREFIX):
-        return _build_sklearn(classifier.kind.removeprefix(SKLEARN_PREFIX), request)
-    return CLASSIFIERS[classifier.kind](request)
+    model = _model_folder(classifier)
+    request = FactoryRequest(_own_params(classifier), num_classes, seed, device, model)
+    return classifier_kind(classifier.kind).build(request)
 
 
-def _build_mlp(request: FactoryRequest) -> Any:  # noqa: ANN401
-    from small_text_ext.classifiers.mlp import MLPClassificationFactory, MLPModelArguments
-
-    fields = _field_names(MLPModelArguments)
-    model = {name: value for name, value in request.params.items() if name in fields}
-    kwargs = {name: value for name, value in request.params.items() if name not in fields}
-    return MLPClassificationFactory(
-        MLPModelArguments(**model),
-        request.num_classes,
-        classification_kwargs={**kwargs, "seed": request.seed, "device": request.device},
-    )
+def _own_params(classifier: ClassifierRecord) -> dict[str, Any]:
+    return {name: value for name, value in classifier.params.items() if name != _MODEL}
 
 
-def _build_sklearn(name: str, request: FactoryRequest) -> Any:  # noqa: ANN401
-    from small_text import SklearnClassifierFactory
-
-    estimator = _sklearn_class(name)(**request.params)
-    if "random_state" in estimator.get_params():
-        estimator.set_params(random_state=request.seed)
-    return SklearnClassifierFactory(estimator, request.num_classes)
+def _model_name(classifier: ClassifierRecord) -> str | None:
+    if classifier.model is not None:
+        return classifier.model.id
+    default = classifier_kind(classifier.kind).default_model
+    return None if default is None else str(classifier.params.get(_MODEL, default))
 
 
-CLASSIFIERS: Mapping[str, Builder] = {"mlp": _build_mlp}
-"""Kinds of classifiers, beside ``sklearn:NAME``."""
+def _model_folder(classifier: ClassifierRecord) -> str | None:
+    """Return the folder of a classifier's model, whose weights are those of its record."""
+    name = _model_name(classifier)
+    if name is None:
+        return None
+    found = resolve_encoder(name)
+    if classifier.model is not None and found.fingerprint != classifier.model.fingerprint:
+        raise SuiteError(
+            f"The model '{name}' of classifier '{classifier.id}' has the fingerprint "
+            f"{found.fingerprint[:12]} here, but {classifier.model.fingerprint[:12]} when the run "
+            "was prepared: the files in its folder have changed. Run again."
+        )
+    return found.folder
 
 
-def classifier_kinds() -> list[str]:
-    """Return every kind that a suite may name."""
-    return [*CLASSIFIERS, *(SKLEARN_PREFIX + name for name in SKLEARN_CLASSIFIERS)]
+def with_model(classifier: ClassifierRecord) -> ClassifierRecord:
+    """Find the model of a classifier, so that its record says which weights it starts from.
+
+    Parameters
+    ----------
+    classifier : ClassifierRecord
+        As the suite has it: the model, where one is named, is among the parameters.
+
+    Returns
+    -------
+    ClassifierRecord
+        The model in its own place, with its fingerprint; unchanged where the kind has none.
+
+    Raises
+    ------
+    SuiteError
+        If the model can be neither found nor fetched.
+    """
+    name = _model_name(classifier)
+    if name is None:
+        return classifier
+    found = resolve_encoder(name)
+    model = ModelRecord(id=found.id, fingerprint=found.fingerprint)
+    return classifier.model_copy(update={"params": _own_params(classifier), "model": model})
 
 
 def check_classifier(kind: str, params: Mapping[str, Any]) -> None:
@@ -120,12 +131,13 @@ def check_classifier(kind: str, params: Mapping[str, Any]) -> None:
     ------
     SuiteError
         If the kind or a parameter is unknown; the message suggests the nearest.
+    MissingExtraError
+        If the kind needs a package that is not installed.
     """
-    if kind not in classifier_kinds():
-        raise unknown_name("classifier", kind, classifier_kinds())
-    known = _parameter_names(kind) - _GIVEN_BY_RUNNER
+    found = classifier_kind(kind)
+    known = found.open_parameters()
     for name in params:
-        if name in _GIVEN_BY_RUNNER:
+        if found.is_given(name):
             raise SuiteError(f"'{name}' of classifier '{kind}' is set by the runner: leave it out.")
         if name not in known:
             raise unknown_name(f"parameter of classifier '{kind}'", name, known)
@@ -137,42 +149,28 @@ def try_classifier(classifier: ClassifierRecord) -> None:
     Parameters
     ----------
     classifier : ClassifierRecord
-        Kind and parameters. One of scikit-learn is also fitted on a handful of points, since it
-        looks at its parameters no sooner.
+        Kind and parameters. No model is looked for or loaded. A classifier of scikit-learn is also
+        fitted on a handful of points, since it looks at its parameters no sooner.
 
     Raises
     ------
     SuiteError
         If a parameter has a value that the class refuses; the message names the classifier.
     """
-    from small_text import SklearnDataset
-
-    y = np.arange(_TRIED_POINTS) % 2
-    x = np.random.default_rng(0).normal(size=(_TRIED_POINTS, _TRIED_DIMENSIONS))
+    check_classifier(classifier.kind, classifier.params)
+    request = FactoryRequest(_own_params(classifier), 2, seed=0, model=_model_name(classifier))
     try:
-        model = build_factory(classifier, 2, seed=0).new()
+        model = classifier_kind(classifier.kind).build(request).new()
         if classifier.kind.startswith(SKLEARN_PREFIX):
-            with warnings.catch_warnings(action="ignore"):
-                model.fit(SklearnDataset(x, y, target_labels=np.arange(2)))
+            _fit_on_points(model)
     except (TypeError, ValueError) as error:
         raise SuiteError(f"classifier '{classifier.id}' cannot be built: {error}") from error
 
 
-def _parameter_names(kind: str) -> set[str]:
-    if kind.startswith(SKLEARN_PREFIX):
-        return _signature_names(_sklearn_class(kind.removeprefix(SKLEARN_PREFIX)))
-    from small_text_ext.classifiers.mlp import MLPClassification, MLPModelArguments
+def _fit_on_points(model: Any) -> None:  # noqa: ANN401
+    from small_text import SklearnDataset
 
-    return _signature_names(MLPClassification) | _field_names(MLPModelArguments)
-
-
-def _sklearn_class(name: str) -> Any:  # noqa: ANN401
-    return getattr(importlib.import_module(SKLEARN_CLASSIFIERS[name]), name)
-
-
-def _signature_names(cls: Any) -> set[str]:  # noqa: ANN401
-    return set(inspect.signature(cls.__init__).parameters)
-
-
-def _field_names(cls: Any) -> set[str]:  # noqa: ANN401
-    return {field.name for field in dataclasses.fields(cls)}
+    y = np.arange(_TRIED_POINTS) % 2
+    x = np.random.default_rng(0).normal(size=(_TRIED_POINTS, _TRIED_DIMENSIONS))
+    with warnings.catch_warnings(action="ignore"):
+        model.fit(SklearnDataset(x, y, target_labels=np.arange(2)))

@@ -99,7 +99,10 @@ DatasetOption = Annotated[
 ]
 MethodOption = Annotated[list[str] | None, typer.Option("--method", help="Keep this method.")]
 ClassifierOption = Annotated[
-    list[str] | None, typer.Option("--classifier", help="Keep this classifier.")
+    list[str] | None,
+    typer.Option(
+        "--classifier", help="Keep this classifier; or a kind that the suite does not have."
+    ),
 ]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Where to encode and train, such as cpu or cuda.")
@@ -117,13 +120,17 @@ MinorityOption = Annotated[
 PrevalenceOption = Annotated[
     float | None, typer.Option("--prevalence", help="Its share in the pool, such as 0.01.")
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="What text classifiers start from: minilm, a folder, a hub name."),
+]
 BackendOption = Annotated[str, typer.Option("--backend", help="Where units run: loky.")]
 
 
 @app.command("list")
 def list_names() -> None:
     """Show suites, data sets, methods, classifiers and encoders."""
-    from benchmarks.classifiers import classifier_kinds
+    from benchmarks.classifiers import CLASSIFIERS
     from benchmarks.encoders import ENCODERS
     from benchmarks.methods import METHODS, strategy_names
     from benchmarks.parsing import read_suite, suite_names
@@ -135,7 +142,7 @@ def list_names() -> None:
     _print_table(
         "Encoders", [*ENCODERS.items(), ("PATH or NAME", "any sentence-transformers model")]
     )
-    _print_names("Classifiers", classifier_kinds())
+    _print_table("Classifiers", [(name, kind.description) for name, kind in CLASSIFIERS.items()])
     _print_names("Strategies that a method may name", strategy_names())
 
 
@@ -153,6 +160,7 @@ def plan(
     overrides: SetOption = None,
     minority: MinorityOption = None,
     prevalence: PrevalenceOption = None,
+    model: ModelOption = None,
 ) -> None:
     """Count units, texts and fits, and estimate the hours by a short calibration here."""
     from benchmarks.planning import describe_plan, make_plan
@@ -168,6 +176,7 @@ def plan(
         overrides or (),
         minority or (),
         prevalence,
+        model,
     )
     run_plan = prepare_run(select_suite(selection), out)
     _print_lines(run_plan.skipped, "yellow")
@@ -188,6 +197,7 @@ def run(
     overrides: SetOption = None,
     minority: MinorityOption = None,
     prevalence: PrevalenceOption = None,
+    model: ModelOption = None,
     backend: BackendOption = "loky",
 ) -> None:
     """Run what has no valid result yet; a second run does only what is missing."""
@@ -201,6 +211,7 @@ def run(
         overrides or (),
         minority or (),
         prevalence,
+        model,
     )
     failed = _run_selection(selection, jobs, out, device, backend)
     raise typer.Exit(EXIT_FAILED if failed else 0)

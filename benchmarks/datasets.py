@@ -288,7 +288,9 @@ def against_the_rest(dataset: LabeledTexts, minority: Sequence[str]) -> LabeledT
     return replace(dataset, labels=mapping[dataset.labels], class_names=(rest, *minority))
 
 
-def limit_texts(dataset: LabeledTexts, max_texts: int | None) -> LabeledTexts:
+def limit_texts(
+    dataset: LabeledTexts, max_texts: int | None, keep: Sequence[str] = ()
+) -> LabeledTexts:
     """Draw at most so many texts at random, the same ones every time.
 
     The classes keep their natural shares: a class of 193 among 60,000 keeps about 64 of 20,000.
@@ -299,15 +301,29 @@ def limit_texts(dataset: LabeledTexts, max_texts: int | None) -> LabeledTexts:
         A data set.
     max_texts : int or None
         None, or more than there are, changes nothing.
+    keep : sequence of str, default=()
+        Classes whose texts all stay; only the rest is drawn.
 
     Returns
     -------
     LabeledTexts
         The sample, in the original order.
+
+    Raises
+    ------
+    SuiteError
+        If the classes to keep are larger than ``max_texts``.
     """
     if max_texts is None or max_texts >= len(dataset):
         return dataset
-    drawn = np.random.default_rng(_SUBSAMPLE_SEED).permutation(len(dataset))[:max_texts]
+    kept = np.isin(dataset.labels, [dataset.class_names.index(name) for name in keep])
+    if kept.sum() > max_texts:
+        raise SuiteError(
+            f"data set '{dataset.name}': max_texts is {max_texts}, but {', '.join(keep)} alone has "
+            f"{kept.sum()}: raise max_texts, or leave keep_minority out."
+        )
+    order = np.random.default_rng(_SUBSAMPLE_SEED).permutation(len(dataset))
+    drawn = np.concatenate([order[kept[order]], order[~kept[order]]])[:max_texts]
     return dataset.rows(np.sort(drawn).astype(np.int64))
 
 

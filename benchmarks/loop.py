@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.classifiers import build_factory
+from benchmarks.classifiers import build_factory, classifier_kind
+from benchmarks.kinds import Features
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
 from benchmarks.methods import StrategyContext, build_strategy
 from benchmarks.metrics import evaluate_predictions
@@ -51,6 +52,8 @@ class UnitData:
         The classes.
     minority : tuple of int
         The wanted ones.
+    pool_texts, test_texts : list of str or None
+        The texts of both, for classifiers that are fitted on texts.
     """
 
     pool_vectors: Any
@@ -61,6 +64,8 @@ class UnitData:
     initial: Rows
     class_names: tuple[str, ...]
     minority: tuple[int, ...]
+    pool_texts: list[str] | None = None
+    test_texts: list[str] | None = None
 
     @cached_property
     def pool_matrix(self) -> Vectors:
@@ -78,6 +83,24 @@ class UnitData:
         counts = np.bincount(self.pool_labels, minlength=self.num_classes)
         return np.asarray(counts / counts.sum())
 
+    def pool_set(self, features: Features, labels: Labels) -> Any:  # noqa: ANN401
+        """Return the pool as a small-text dataset with these labels."""
+        x = self.pool_matrix if features == "vectors" else self.pool_texts
+        return self._dataset(features, x, labels)
+
+    def test_set(self, features: Features) -> Any:  # noqa: ANN401
+        """Return the test set as a small-text dataset."""
+        x = self.test_vectors if features == "vectors" else self.test_texts
+        return self._dataset(features, x, self.test_labels)
+
+    def _dataset(self, features: Features, x: Any, labels: Labels) -> Any:  # noqa: ANN401
+        from small_text import SklearnDataset, TextDataset
+
+        if x is None:
+            raise ValueError("A classifier on texts needs them: pass texts to prepare_data.")
+        dataset = SklearnDataset if features == "vectors" else TextDataset
+        return dataset(x, labels, target_labels=np.arange(self.num_classes))
+
     def counts(self, labels: Labels) -> dict[str, int]:
         """Return the number of each class among these labels."""
         numbers = np.bincount(labels, minlength=self.num_classes).tolist()
@@ -90,6 +113,7 @@ def prepare_data(
     labels: Labels,
     is_test: NDArray[np.bool_] | None = None,
     groups: Labels | None = None,
+    texts: Sequence[str] | None = None,
 ) -> UnitData:
     """Split a data set for one seed, make the wanted classes rare, and draw the first labels.
 
@@ -105,14 +129,23 @@ def prepare_data(
         A split that comes with the data.
     groups : numpy.ndarray of int64, shape (n,), optional
         Groups that a split keeps together.
+    texts : sequence of str, length n, optional
+        The texts, where a classifier is fitted on them.
 
     Returns
     -------
     UnitData
         The same for every method of the seed.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many texts as labels.
     """
     from small_text_ext.pool.embeddings import PoolEmbeddings
 
+    if texts is not None and len(texts) != len(labels):
+        raise ValueError(f"There are {len(texts)} texts, but {len(labels)} labels: pass one each.")
     drawn = draw_rows(spec.dataset, spec.protocol, spec.seed.data, labels, is_test, groups)
     return UnitData(
         pool_vectors=PoolEmbeddings.from_array(vectors[drawn.pool]),
@@ -123,6 +156,8 @@ def prepare_data(
         initial=drawn.initial,
         class_names=spec.dataset.class_names,
         minority=drawn.minority,
+        pool_texts=None if texts is None else [texts[row] for row in drawn.pool],
+        test_texts=None if texts is None else [texts[row] for row in drawn.test],
     )
 
 
@@ -149,7 +184,7 @@ def run_unit(spec: UnitSpec, data: UnitData, device: str | None = None) -> tuple
     return tuple(_Loop(spec, data, device).rounds())
 
 
-def _classifier(spec: UnitSpec) -> ClassifierRecord:
+def unit_classifier(spec: UnitSpec) -> ClassifierRecord:
     """Return the classifier of a unit; a ceiling may change its parameters, for far more labels."""
     if spec.method.strategy != FULL_DATA:
         return spec.classifier
@@ -161,31 +196,25 @@ class _Loop:
     """The state of one unit: the learner, its measuring adapters and the clock."""
 
     def __init__(self, spec: UnitSpec, data: UnitData, device: str | None) -> None:
-        from small_text import SklearnDataset
-
         self.spec = spec
         self.data = data
         self.watch = Stopwatch()
         self.factory = MeasuredFactory(
-            build_factory(_classifier(spec), data.num_classes, spec.seed.model, device),
+            build_factory(unit_classifier(spec), data.num_classes, spec.seed.model, device),
             self.watch,
         )
-        targets = np.arange(data.num_classes)
-        self.test_set = SklearnDataset(data.test_vectors, data.test_labels, target_labels=targets)
+        self.features = classifier_kind(spec.classifier.kind).features
+        self.test_set = data.test_set(self.features)
         # Labels that nobody has asked for are hidden, so that no strategy can look at them.
         hidden = np.full(len(data.pool_labels), UNLABELED)
         hidden[data.initial] = data.pool_labels[data.initial]
-        self.pool = SklearnDataset(data.pool_matrix, hidden, target_labels=targets)
+        self.pool = data.pool_set(self.features, hidden)
 
     def ceiling(self) -> RoundRecord:
         """Fit once on all true labels of the pool."""
-        from small_text import SklearnDataset
-
         start = time.perf_counter()
         data = self.data
-        pool = SklearnDataset(
-            data.pool_matrix, data.pool_labels, target_labels=np.arange(data.num_classes)
-        )
+        pool = data.pool_set(self.features, data.pool_labels)
         classifier = self.factory.new()
         with _seeded(self.spec.seed.model, 0):
             classifier.fit(pool)
@@ -303,8 +332,9 @@ def _total_found(data: UnitData, labeled: Rows) -> float:
 
 
 def _diagnostics(strategy: MeasuredStrategy, data: UnitData) -> dict[str, Any]:
-    """Return what the strategy tells of its last query, where it tells anything."""
-    found: dict[str, Any] = {"rows_scored": strategy.rows_scored}
+    """Return what was measured of the last query, and what the strategy itself tells of it."""
+    steps = {"classifier": strategy.seconds_scoring}
+    found: dict[str, Any] = {"rows_scored": strategy.rows_scored, "steps": steps}
     last = getattr(strategy.strategy, "last_query", None)
     if last is None:
         return found
@@ -313,7 +343,7 @@ def _diagnostics(strategy: MeasuredStrategy, data: UnitData) -> dict[str, Any]:
     found["subpool_counts"] = data.counts(data.pool_labels[subpool])
     anchors = getattr(last, "anchors", None)
     found["num_anchors"] = None if anchors is None else len(anchors)
-    found["steps"] = {name: float(value) for name, value in dict(last.seconds).items()}
+    found["steps"] = {name: float(value) for name, value in dict(last.seconds).items()} | steps
     return found
 
 

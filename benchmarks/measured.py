@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 
 class Stopwatch:
     """Seconds by name, summed until they are taken.
@@ -40,7 +42,7 @@ class Stopwatch:
 
 
 class MeasuredClassifier:
-    """A classifier whose fits are timed and whose scored texts are counted.
+    """A classifier whose fits are timed and whose scored texts are counted and timed.
 
     Everything else is passed on, so that strategies find what they look for (``num_classes``,
     ``embed`` where there is one).
@@ -58,6 +60,7 @@ class MeasuredClassifier:
     def __init__(self, classifier: Any, watch: Stopwatch) -> None:  # noqa: ANN401 - any classifier
         self.classifier = classifier
         self.rows_scored = 0
+        self.seconds_scoring = 0.0
         self._watch = watch
 
     def fit(self, *args: Any, **kwargs: Any) -> MeasuredClassifier:  # noqa: ANN401
@@ -74,10 +77,26 @@ class MeasuredClassifier:
 
     def _counted(self, method: Any) -> Any:  # noqa: ANN401
         def call(data_set: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            self.rows_scored += len(data_set)
-            return method(data_set, *args, **kwargs)
+            self.rows_scored += num_items(data_set)
+            start = time.perf_counter()
+            try:
+                return method(data_set, *args, **kwargs)
+            finally:
+                self.seconds_scoring += time.perf_counter() - start
 
         return call
+
+
+def num_items(data_set: Any) -> int:  # noqa: ANN401 - small-text's datasets carry no usable types
+    """Return the length of a dataset; that of a view without making its items.
+
+    ``len`` of a view on texts gathers every text of it, and of a view on a view all of them again
+    for every text.
+    """
+    selection = getattr(data_set, "selection", None)
+    if isinstance(selection, np.ndarray) and selection.dtype != np.bool_:
+        return int(selection.size)
+    return len(data_set)
 
 
 class MeasuredFactory:
@@ -101,7 +120,10 @@ class MeasuredFactory:
 
 
 class MeasuredStrategy:
-    """A strategy whose queries are timed, and that knows how many texts each one scored.
+    """A strategy whose queries are timed, and that knows what the classifier did in each one.
+
+    ``rows_scored`` is the number of texts that the classifier scored or embedded (a text that is
+    embedded and scored counts twice), ``seconds_scoring`` how long that took.
 
     Parameters
     ----------
@@ -114,12 +136,14 @@ class MeasuredStrategy:
     def __init__(self, strategy: Any, watch: Stopwatch) -> None:  # noqa: ANN401
         self.strategy = strategy
         self.rows_scored = 0
+        self.seconds_scoring = 0.0
         self._watch = watch
 
     def query(self, clf: MeasuredClassifier, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Query; only this call counts as ``query``."""
-        before = clf.rows_scored
+        rows, seconds = clf.rows_scored, clf.seconds_scoring
         with self._watch.measure("query"):
             picks = self.strategy.query(clf, *args, **kwargs)
-        self.rows_scored = clf.rows_scored - before
+        self.rows_scored = clf.rows_scored - rows
+        self.seconds_scoring = clf.seconds_scoring - seconds
         return picks

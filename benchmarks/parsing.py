@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -243,24 +243,35 @@ def _check_references(suite: Suite) -> None:
     known = {name for entry in suite.datasets for name in (entry.id, entry.name)}
     for classifier in suite.classifier_records():
         check_classifier(classifier.kind, classifier.params)
+    for name, used in suite.classifiers.items():
+        _check_names(f"data set of classifier '{name}'", used.datasets, known)
+        _check_names(f"method of classifier '{name}'", used.methods, suite.methods)
     for name, entry in suite.methods.items():
         for names in ((), *((dataset,) for dataset in entry.on)):
             check_method(method_record(name, entry, names))
-        _check_ceiling(suite, entry)
-        for dataset in (*(entry.datasets or ()), *entry.on):
-            if dataset not in known:
-                raise unknown_name(f"data set of method '{name}'", dataset, known)
-        for classifier_name in entry.classifiers or ():
-            if classifier_name not in suite.classifiers:
-                raise unknown_name(
-                    f"classifier of method '{name}'", classifier_name, suite.classifiers
-                )
+        _check_ceiling(suite, name)
+        _check_names(f"data set of method '{name}'", (*(entry.datasets or ()), *entry.on), known)
+        _check_names(f"classifier of method '{name}'", entry.classifiers, suite.classifiers)
 
 
-def _check_ceiling(suite: Suite, entry: MethodEntry) -> None:
+def _check_names(kind: str, names: Sequence[str] | None, known: Collection[str]) -> None:
+    for name in names or ():
+        if name not in known:
+            raise unknown_name(kind, name, known)
+
+
+def _check_ceiling(suite: Suite, name: str) -> None:
     """Check that every classifier takes what a ceiling changes of it."""
-    for classifier in suite.classifiers.values() if entry.strategy == FULL_DATA else ():
-        check_classifier(classifier.kind, {**classifier.params, **entry.params})
+    entry = suite.methods[name]
+    if entry.strategy != FULL_DATA:
+        return
+    if "model" in entry.params:
+        raise SuiteError(
+            f"method '{name}' names a model, but a ceiling has its classifier's: name it there."
+        )
+    for used, classifier in suite.classifiers.items():
+        if suite.runs_with(used, name):
+            check_classifier(classifier.kind, {**classifier.params, **entry.params})
 
 
 def check_folders(suite: Suite) -> None:

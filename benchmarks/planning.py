@@ -6,64 +6,47 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.calibration import Calibration, UnitCosts, make_calibration, on_texts
 from benchmarks.encoders import embeddings_folder, missing_texts
 from benchmarks.executors import threads_per_worker
-from benchmarks.loop import Labels, UnitData, Vectors, prepare_data, run_unit
-from benchmarks.results import FULL_DATA, ClassifierRecord, MethodRecord, UnitSpec, canonical_json
+from benchmarks.loop import Vectors
+from benchmarks.results import FULL_DATA, UnitSpec, canonical_json
 from benchmarks.runner import Run
+from benchmarks.splits import draw_rows, seed_triple
 from benchmarks.units import PreparedDataset, Unit
 from benchmarks.worker import limited_threads
 
 CALIBRATION_TEXTS = 200
 _CALIBRATION_SEED = 0
-_CALIBRATION_ROUNDS = 2
-_MAX_POOL = 5_000
-_TEST_TEXTS = 1_000
-# A copy of a vector is no neighbour as a text has them; a shifted one is.
-_SHIFT = 0.5
 _WORKER_IMPORTS = "import benchmarks.loop, small_text, small_text_ext.classifiers.mlp"
 
 
 @dataclass(frozen=True)
-class UnitCosts:
-    """Seconds of a unit of one classifier and one method on the calibration's pool.
+class Size:
+    """Texts in the pool and in the test set of a data set."""
 
-    Parameters
-    ----------
-    fit : float
-        A fit at the middle round; of the ceiling, the fit on the whole pool.
-    evaluate : float
-        Scoring one text of the test set.
-    first_query, later_query : float
-        The first query, which builds an index where there is one, and any other.
-    harness : float
-        All the rest of a round.
-    """
-
-    fit: float
-    evaluate: float
-    first_query: float
-    later_query: float
-    harness: float
+    pool: int
+    test: int
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds measured on this machine.
+    """Seconds measured on this machine, and the sizes that they are scaled to.
 
     Parameters
     ----------
     encode : dict of str to float
         Data set id to seconds a text.
     units : dict of str to UnitCosts
-        By classifier and method, see :func:`cost_key`.
+        See :func:`cost_key`.
+    sizes : dict of str to Size
+        By data set id.
     load : float
         Opening and splitting a data set, for one text.
     start : float
@@ -76,6 +59,7 @@ class Costs:
 
     encode: dict[str, float]
     units: dict[str, UnitCosts]
+    sizes: dict[str, Size]
     load: float
     start: float
     pool_size: int
@@ -118,13 +102,21 @@ class Plan:
 
 
 def make_plan(run: Run, jobs: int = 1, device: str | None = None) -> Plan:
-    """Count what a run still has to do, and time it by a calibration of some seconds.
+    """Count what a run still has to do, and time it by a short calibration.
 
     One encoding of 200 texts of every data set is timed, and two rounds of every method with every
-    classifier on a pool of at most 5,000 texts, with as many threads as a worker gets. Queries,
-    the building of an index among them, evaluations and the ceiling's fit are taken to grow with
-    the number of texts: too much for a query whose subpool is bounded, too little where workers
-    wait for each other's memory, so that the estimate can err to both sides.
+    classifier on a pool of at most 5,000 vectors, with as many threads as a worker gets. A
+    classifier on texts is timed on those of each data set instead: one fit on as many labels as the
+    middle round has, one scoring of 512 texts of the pool; what its methods do besides, and how
+    many texts they have scored, is measured with a small head on vectors in its place, see
+    :mod:`benchmarks.calibration`.
+
+    The estimate assumes that fits take what the middle round's takes, that scoring a text takes as
+    long in a query as in the test set, that a query which scores the calibration's whole pool
+    scores any pool whole, while one which scores less scores as many texts of any pool, and that
+    the rest of a query, the building of an index, and a ceiling's fit grow with the number of
+    texts. So it is too long for a subpool that is bounded above 5,000 texts, too short where
+    workers wait for each other's memory, and can err to both sides.
 
     Parameters
     ----------
@@ -176,20 +168,32 @@ def _calibrate(run: Run, missing: Mapping[str, int], jobs: int, device: str | No
             encode[dataset.record.id], vectors = _time_encoding(run, dataset, device)
     seconds = {name: encode.get(name, 0.0) for name in missing}
     if not run.pending:
-        return Costs(seconds, {}, load=0.0, start=0.0, pool_size=1)
-    spec = _calibration_spec(run.pending[0].unit.spec, _largest_pool(run))
-    points, labels = _calibration_points(spec, vectors)
-    start = time.perf_counter()
-    data = prepare_data(spec, points, labels)
-    load = (time.perf_counter() - start) / spec.dataset.num_texts
+        return Costs(seconds, {}, {}, load=0.0, start=0.0, pool_size=1)
+    sizes = {dataset.record.id: _size(run, dataset) for dataset in run.pending_datasets}
+    largest = max(size.pool for size in sizes.values())
+    specs = [item.unit.spec for item in run.pending]
+    calibration = make_calibration(specs[0], run.pending_datasets, vectors, largest, device)
     with limited_threads(threads_per_worker(jobs)):
-        units, failures = _time_units([item.unit.spec for item in run.pending], spec, data, device)
-    return Costs(seconds, units, load, _worker_start(jobs), len(data.pool_labels), failures)
+        calibration.warm_up()
+        units, failures = _time_units(calibration, specs)
+    return Costs(
+        seconds,
+        units,
+        sizes,
+        calibration.load,
+        _worker_start(jobs),
+        calibration.pool_size,
+        failures,
+    )
 
 
-def _largest_pool(run: Run) -> int:
-    share = 1 - run.suite.test_size
-    return int(share * max(item.unit.spec.dataset.num_texts for item in run.pending))
+def _size(run: Run, dataset: PreparedDataset) -> Size:
+    data = dataset.data
+    seed = seed_triple(_CALIBRATION_SEED).data
+    drawn = draw_rows(
+        dataset.record, run.suite.protocol, seed, data.labels, data.is_test, data.groups
+    )
+    return Size(len(drawn.pool), len(drawn.test))
 
 
 def _time_encoding(run: Run, dataset: PreparedDataset, device: str | None) -> tuple[float, Vectors]:
@@ -214,86 +218,42 @@ def _time_encoding(run: Run, dataset: PreparedDataset, device: str | None) -> tu
     return (time.perf_counter() - start) / number, np.asarray(encoded, dtype=np.float32)
 
 
-def _calibration_spec(spec: UnitSpec, largest_pool: int) -> UnitSpec:
-    """Return a unit of two rounds that begins with the labels of the middle round."""
-    protocol = spec.protocol
-    middle = protocol.initial_size + protocol.query_size * protocol.rounds // 2
-    needed = 2 * (middle + _CALIBRATION_ROUNDS * protocol.query_size)
-    pool = max(needed, min(largest_pool, _MAX_POOL))
-    changes = {
-        "rounds": _CALIBRATION_ROUNDS,
-        "initial_size": middle,
-        "initial_minority": min(protocol.initial_minority, middle),
-        "test_size": _TEST_TEXTS / (pool + _TEST_TEXTS),
-        "time_limit": None,
-    }
-    data = {
-        "class_names": ("other", "wanted"),
-        "minority": ("wanted",),
-        "num_texts": pool + _TEST_TEXTS,
-        "prevalence": None,
-    }
-    return spec.model_copy(
-        update={
-            "dataset": spec.dataset.model_copy(update=data),
-            "protocol": protocol.model_copy(update=changes),
-        }
-    )
-
-
-def _calibration_points(spec: UnitSpec, vectors: Vectors) -> tuple[Vectors, Labels]:
-    generator = np.random.default_rng(_CALIBRATION_SEED)
-    shape = (spec.dataset.num_texts, vectors.shape[1])
-    shift = generator.normal(scale=_SHIFT / np.sqrt(shape[1]), size=shape)
-    x = np.asarray(np.resize(vectors, shape) + shift, dtype=np.float32)
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    # Labels that can be learnt: a fit on noise would run to its last epoch.
-    y = (x[:, 0] > np.median(x[:, 0])).astype(np.int64)
-    return x, y
-
-
-def cost_key(classifier: ClassifierRecord, method: MethodRecord) -> str:
-    """Return what a calibration is stored under: all that a unit's time depends on but the data."""
-    return canonical_json(
-        [record.model_dump(mode="json", exclude={"ablation"}) for record in (classifier, method)]
-    )
-
-
 def _time_units(
-    specs: Sequence[UnitSpec], calibration: UnitSpec, data: UnitData, device: str | None
+    calibration: Calibration, specs: Sequence[UnitSpec]
 ) -> tuple[dict[str, UnitCosts], tuple[str, ...]]:
-    different = {cost_key(spec.classifier, spec.method): spec for spec in specs}
     costs, failures = {}, []
-    _warm_up(calibration, data, device)
-    for key, spec in different.items():
-        records = {"classifier": spec.classifier, "method": spec.method}
+    for key, spec in {cost_key(spec): spec for spec in specs}.items():
         try:
-            costs[key] = _time_unit(calibration.model_copy(update=records), data, device)
+            costs[key] = _time_unit(calibration, spec)
         except Exception as error:  # a run would go on, too
             costs[key] = UnitCosts(0.0, 0.0, 0.0, 0.0, 0.0)
             failures.append(
                 f"{spec.method.id} with {spec.classifier.id}: {type(error).__name__}: {error}"
             )
-    return costs, tuple(failures)
+    # A classifier that fails does so in every method, and on texts on every data set.
+    return costs, tuple(dict.fromkeys(failures))
 
 
-def _warm_up(spec: UnitSpec, data: UnitData, device: str | None) -> None:
-    """Fit once: the first fit of a process is slower than all later ones."""
-    random = MethodRecord(id="random", strategy="RandomSampling")
-    # What fails here fails again where it is timed, and is told then.
-    with suppress(Exception):
-        run_unit(spec.model_copy(update={"method": random}), data, device)
+def _time_unit(calibration: Calibration, spec: UnitSpec) -> UnitCosts:
+    timed = calibration.time_queries(spec.classifier, spec.method)
+    if not on_texts(spec.classifier):
+        return timed
+    texts = calibration.time_texts(spec)
+    fit = texts.fit
+    if spec.method.strategy == FULL_DATA:
+        fit *= calibration.pool_size / texts.num_labels
+    return replace(timed, fit=fit, evaluate=texts.score, score=texts.score)
 
 
-def _time_unit(spec: UnitSpec, data: UnitData, device: str | None) -> UnitCosts:
-    rounds = [record.seconds for record in run_unit(spec, data, device)]
-    return UnitCosts(
-        fit=rounds[-1]["fit"],
-        evaluate=rounds[-1]["evaluate"] / len(data.test_labels),
-        first_query=rounds[1]["query"] if len(rounds) > 1 else 0.0,
-        later_query=rounds[-1]["query"],
-        harness=rounds[-1]["harness"],
-    )
+def cost_key(spec: UnitSpec) -> str:
+    """Return what a calibration is stored under: all that a unit's time depends on.
+
+    That is classifier and method, and for a classifier on texts the data set. What else depends on
+    the data is scaled.
+    """
+    records = [spec.classifier, spec.method]
+    content = [record.model_dump(mode="json", exclude={"ablation"}) for record in records]
+    return canonical_json([*content, spec.dataset.id if on_texts(spec.classifier) else None])
 
 
 def _worker_start(jobs: int) -> float:
@@ -335,14 +295,43 @@ def total_seconds(specs: Sequence[UnitSpec], costs: Costs, jobs: int) -> float:
 
 def unit_seconds(spec: UnitSpec, costs: Costs) -> float:
     """Return how long a unit takes, see :func:`make_plan`."""
-    cost = costs.units[cost_key(spec.classifier, spec.method)]
-    texts, rounds = spec.dataset.num_texts, spec.protocol.rounds
-    test = spec.protocol.test_size * texts
-    growth = (texts - test) / costs.pool_size
+    cost, size = costs.units[cost_key(spec)], costs.sizes[spec.dataset.id]
+    growth = size.pool / costs.pool_size
     if spec.method.strategy == FULL_DATA:
-        return cost.fit * growth + cost.evaluate * test + cost.harness
+        return cost.fit * growth + cost.evaluate * size.test + cost.harness
+    rounds = spec.protocol.rounds
     queries = cost.first_query + cost.later_query * (rounds - 1) if rounds else 0.0
-    return queries * growth + (rounds + 1) * (cost.fit + cost.evaluate * test + cost.harness)
+    scored = rounds * rows_scored(cost.rows, costs.pool_size, size.pool)
+    each_round = cost.fit + cost.evaluate * size.test + cost.harness
+    return queries * growth + scored * cost.score + (rounds + 1) * each_round
+
+
+def rows_scored(measured: int, calibration_pool: int, pool: int) -> float:
+    """Return how many texts a query scores in a pool, from what it scored in the calibration's.
+
+    Parameters
+    ----------
+    measured : int
+        Texts scored in the calibration.
+    calibration_pool : int
+        Texts of its pool.
+    pool : int
+        Texts of the other pool.
+
+    Returns
+    -------
+    float
+        In proportion to the pool where the calibration's was scored whole (a strategy that embeds
+        and scores it has twice as many); otherwise as many, at most all.
+
+    Examples
+    --------
+    >>> rows_scored(10_000, 5_000, 800), rows_scored(1_200, 5_000, 800)
+    (1600.0, 800.0)
+    """
+    if measured >= calibration_pool:
+        return measured / calibration_pool * pool
+    return float(min(measured, pool))
 
 
 def describe_plan(plan: Plan) -> Sequence[tuple[str, str]]:

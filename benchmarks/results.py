@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer
+from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
 from small_text_ext._files import write_whole
 
@@ -77,12 +78,29 @@ class EncoderRecord(_Record):
     storage_dtype: str = "float32"
 
 
+class ModelRecord(_Record):
+    """A pretrained model that a classifier starts from: its id and the sha256 of its weights."""
+
+    id: str
+    fingerprint: str
+
+
 class ClassifierRecord(_Record):
-    """The classifier: its id in tables, its kind in the registry, and its parameters."""
+    """The classifier: its id in tables, its kind in the registry, its parameters, and its model.
+
+    A classifier without a pretrained model is written without one, so that results from before
+    there were any keep their hashes.
+    """
 
     id: str
     kind: str
     params: dict[str, Any] = Field(default_factory=dict)
+    model: ModelRecord | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_missing_model(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        return {name: value for name, value in content.items() if name != "model" or value}
 
 
 class MethodRecord(_Record):
@@ -185,12 +203,14 @@ class RoundRecord(_Record):
     num_anchors : int or None
         Number of anchors, where the strategy has them.
     rows_scored : int
-        Number of texts that the classifier scored or embedded during the query.
+        Number of texts that the classifier scored or embedded during the query; a text that is
+        embedded and scored counts twice.
     seconds : dict of str to float
         ``query``, ``fit``, ``evaluate`` and ``harness`` (all the rest of the round); and
         ``query.<step>`` for the steps that a strategy reports. Steps are parts of ``query``, and
-        may lie in each other: ``query.choose`` contains ``query.anchors`` and ``query.search``. The
-        first query of a unit builds the index of a strategy that has one.
+        may lie in each other: ``query.choose`` contains ``query.anchors`` and ``query.search``.
+        ``query.classifier`` is what the classifier took to score and embed ``rows_scored`` texts.
+        The first query of a unit builds the index of a strategy that has one.
     picks : tuple of int
         Positions in the complete dataset that the query picked (round 0: the initial labels).
     """

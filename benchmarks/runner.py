@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.classifiers import classifier_kind
 from benchmarks.encoders import ResolvedEncoder, embeddings_folder, encode_dataset
 from benchmarks.results import canonical_json, folder_name, write_text
 from benchmarks.specs import Suite
 from benchmarks.suggestions import SuiteError
+from benchmarks.text_files import store_texts
 from benchmarks.units import (
     Pending,
     PreparedDataset,
@@ -62,6 +64,16 @@ class Run:
         needed = {item.unit.spec.dataset.id for item in self.pending}
         return [dataset for dataset in self.datasets if dataset.record.id in needed]
 
+    @property
+    def text_datasets(self) -> set[str]:
+        """Ids of the data sets that a pending unit fits a classifier on the texts of."""
+        specs = [item.unit.spec for item in self.pending]
+        return {
+            spec.dataset.id
+            for spec in specs
+            if classifier_kind(spec.classifier.kind).features == "texts"
+        }
+
 
 def prepare_run(suite: Suite, folder: Path) -> Run:
     """Load the data of a suite and find out what is left to run.
@@ -98,7 +110,7 @@ def prepare_run(suite: Suite, folder: Path) -> Run:
 def encode_pending(
     run: Run, device: str | None = None, show_progress: bool | None = None
 ) -> dict[str, DataSource]:
-    """Encode what pending units need, into the cache.
+    """Encode what pending units need, into the cache, and the texts where they are fitted on.
 
     Parameters
     ----------
@@ -132,6 +144,7 @@ def encode_pending(
             labels=dataset.data.labels,
             is_test=dataset.data.is_test,
             groups=dataset.data.groups,
+            texts=store_texts(dataset.data) if dataset.record.id in run.text_datasets else None,
         )
     return sources
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.classifiers import classifier_kinds
+from benchmarks.classifiers import classifier_kind, classifier_kinds
 from benchmarks.datasets import ALL_RARE, DATASETS
 from benchmarks.parsing import (
     apply_overrides,
@@ -15,7 +15,8 @@ from benchmarks.parsing import (
     parse_suite,
     read_suite,
 )
-from benchmarks.specs import ClassifierEntry, DatasetEntry, Suite
+from benchmarks.results import FULL_DATA
+from benchmarks.specs import ClassifierEntry, DatasetEntry, MethodEntry, Suite
 from benchmarks.suggestions import SuiteError, unknown_name
 
 
@@ -31,7 +32,9 @@ class Selection:
         Number of seeds.
     datasets, methods, classifiers : sequence of str
         What to keep; empty keeps all. A data set that the suite does not have, but the registry
-        does (or ``csv:PATH``, ``hub:NAME``), is run under the suite's protocol.
+        does (or ``csv:PATH``, ``hub:NAME``), is run under the suite's protocol. A kind of
+        classifier that it does not have is run with its default parameters, and with all methods
+        but ceilings that change the parameters of another kind.
     encoder : str or None
         Another encoder.
     overrides : sequence of str
@@ -40,6 +43,9 @@ class Selection:
         The wanted classes of every kept data set.
     prevalence : float or None
         Their share in the pool.
+    model : str or None
+        Another pretrained model for every kept classifier that has one: ``minilm``, a folder, or a
+        name on the hub.
     """
 
     suite: str
@@ -51,6 +57,7 @@ class Selection:
     overrides: Sequence[str] = field(default=())
     minority: Sequence[str] = field(default=())
     prevalence: float | None = None
+    model: str | None = None
 
 
 def select_suite(selection: Selection) -> Suite:
@@ -81,7 +88,7 @@ def select_suite(selection: Selection) -> Suite:
         update={
             "datasets": _selected_datasets(suite, selection),
             "classifiers": _selected_classifiers(suite, selection),
-            "methods": _kept("method", suite.methods, selection.methods),
+            "methods": _kept("method", _methods(suite, selection), selection.methods),
         }
     )
     check_folders(selected)
@@ -139,10 +146,48 @@ def _without_id(entry: DatasetEntry) -> dict[str, Any]:
 def _selected_classifiers(suite: Suite, selection: Selection) -> dict[str, ClassifierEntry]:
     """Return the classifiers asked for; one that the suite lacks has its default parameters."""
     found = dict(suite.classifiers)
+    for name in _added_classifiers(suite, selection):
+        found[name] = ClassifierEntry(kind=name)
     for name in selection.classifiers:
-        if name not in found and name in classifier_kinds():
-            found[name] = ClassifierEntry(kind=name)
-    return _kept("classifier", found, selection.classifiers)
+        if name not in found:
+            raise unknown_name("classifier", name, [*suite.classifiers, *classifier_kinds()])
+    kept = _kept("classifier", found, selection.classifiers)
+    return kept if selection.model is None else _with_models(kept, selection.model)
+
+
+def _added_classifiers(suite: Suite, selection: Selection) -> list[str]:
+    known = classifier_kinds()
+    return [
+        name for name in selection.classifiers if name not in suite.classifiers and name in known
+    ]
+
+
+def _methods(suite: Suite, selection: Selection) -> dict[str, MethodEntry]:
+    """Return the suite's methods; what a ceiling changes of its classifiers fits no added one."""
+    if not _added_classifiers(suite, selection):
+        return suite.methods
+    own = {"classifiers": tuple(suite.classifiers)}
+    return {
+        name: entry.model_copy(update=own)
+        if entry.strategy == FULL_DATA and entry.params and entry.classifiers is None
+        else entry
+        for name, entry in suite.methods.items()
+    }
+
+
+def _with_models(classifiers: dict[str, ClassifierEntry], model: str) -> dict[str, ClassifierEntry]:
+    named = {
+        name: entry.model_copy(update={"params": {**entry.params, "model": model}})
+        for name, entry in classifiers.items()
+        if classifier_kind(entry.kind).takes_model
+    }
+    if not named:
+        kinds = [name for name in classifier_kinds() if classifier_kind(name).takes_model]
+        raise SuiteError(
+            f"--model {model}: none of the classifiers ({', '.join(classifiers)}) starts from a "
+            f"pretrained model: add --classifier {kinds[0]}, or leave --model out."
+        )
+    return {**classifiers, **named}
 
 
 def _kept(kind: str, known: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:

@@ -51,6 +51,10 @@ class DatasetEntry(_Entry):
         Share that the wanted class is sampled down to in the pool; it needs a wanted class.
     max_texts : int or None
         Draw so many texts first, always the same ones.
+    keep_minority : bool
+        Draw them from the unwanted classes only: a slice of some thousand texts would hold a
+        handful of a class of 3 in 1,000, too few for pool and test set. With a prevalence the pool
+        is thinned to it afterwards; the test set keeps its share of all wanted texts.
     optional : bool
         Where the source is missing, skip it and say so.
     config, revision, text_column, label_column : str or None
@@ -62,6 +66,7 @@ class DatasetEntry(_Entry):
     minority: tuple[str, ...] | str | None = None
     prevalence: float | None = Field(default=None, gt=0, lt=1)
     max_texts: int | None = Field(default=None, ge=1)
+    keep_minority: bool = False
     optional: bool = False
     config: str | None = None
     revision: str | None = None
@@ -100,10 +105,23 @@ class DatasetEntry(_Entry):
 
 
 class ClassifierEntry(_Entry):
-    """A classifier of a suite: its kind, and any parameters of its class."""
+    """A classifier of a suite: its kind, any parameters of its class; and where it is used.
+
+    Parameters
+    ----------
+    kind : str
+        A kind of the registry.
+    params : dict
+        Parameters of the class; ``model`` names the pretrained model of a kind that has one.
+    datasets, methods : tuple of str or None
+        Data sets (by id, or by name for all variants of one), and names of the methods, that it is
+        used with; None: all.
+    """
 
     kind: str
     params: dict[str, Any] = Field(default_factory=dict)
+    datasets: tuple[str, ...] | None = None
+    methods: tuple[str, ...] | None = None
 
 
 class MethodEntry(_Entry):
@@ -211,12 +229,34 @@ class Suite(_Entry):
             In the order of the suite.
         """
         names = (*(entry.name for entry in self.datasets if entry.id == dataset), dataset)
-        wanted = () if classifier is None else (classifier,)
         return [
             method_record(name, entry, names)
             for name, entry in self.methods.items()
-            if _allowed(names, entry.datasets) and _allowed(wanted, entry.classifiers)
+            if _allowed(names, entry.datasets)
+            and (classifier is None or self.runs_with(classifier, name, names))
         ]
+
+    def runs_with(self, classifier: str, method: str, dataset: Sequence[str] = ()) -> bool:
+        """Return whether a method and a classifier run with each other on a data set.
+
+        Parameters
+        ----------
+        classifier, method : str
+            Names in the suite.
+        dataset : sequence of str, default=()
+            Name and id of the data set; empty: on any.
+
+        Returns
+        -------
+        bool
+            Whether they do.
+        """
+        used = self.classifiers[classifier]
+        return (
+            _allowed((classifier,), self.methods[method].classifiers)
+            and _allowed((method,), used.methods)
+            and _allowed(dataset, used.datasets)
+        )
 
 
 def _allowed(names: Sequence[str], allowed: tuple[str, ...] | None) -> bool:

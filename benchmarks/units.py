@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import small_text_ext
-from benchmarks.classifiers import try_classifier
+from benchmarks.classifiers import try_classifier, with_model
 from benchmarks.datasets import (
     LabeledTexts,
     MissingSourceError,
@@ -133,9 +133,10 @@ def prepare_datasets(suite: Suite) -> tuple[list[PreparedDataset], list[str]]:
 
 def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
     """Load one data set, draw its sample, and put the wanted classes against the rest."""
-    data = limit_texts(load_texts(entry.name, entry.options), entry.max_texts)
+    data = load_texts(entry.name, entry.options)
     if entry.wanted:
         data = against_the_rest(data, entry.wanted)
+    data = limit_texts(data, entry.max_texts, entry.wanted if entry.keep_minority else ())
     record = DatasetRecord(
         id=entry.id,
         name=entry.name,
@@ -166,7 +167,12 @@ def check_values(suite: Suite) -> None:
         try_method(method)
     for classifier in suite.classifier_records():
         # A ceiling's parameters are the classifier's.
-        changes = [method.params for method in methods if method.strategy == FULL_DATA]
+        changes = [
+            method.params
+            for entry in suite.datasets
+            for method in suite.method_records(entry.id, classifier.id)
+            if method.strategy == FULL_DATA
+        ]
         for params in ({}, *changes):
             changed = {"params": {**classifier.params, **params}}
             try_classifier(classifier.model_copy(update=changed))
@@ -219,6 +225,11 @@ def expand_units(
     -------
     list of Unit
         By data set, seed, classifier and method.
+
+    Raises
+    ------
+    SuiteError
+        If the pretrained model of a classifier can be neither found nor fetched.
     """
     record = EncoderRecord(
         id=encoder.id,
@@ -226,6 +237,7 @@ def expand_units(
         precision=suite.encoder.precision,
         storage_dtype=suite.encoder.storage_dtype,
     )
+    classifiers = [with_model(classifier) for classifier in suite.classifier_records()]
     specs = [
         UnitSpec(
             suite=suite.name,
@@ -238,7 +250,7 @@ def expand_units(
         )
         for dataset in datasets
         for number in range(suite.seeds)
-        for classifier in suite.classifier_records()
+        for classifier in classifiers
         for method in suite.method_records(dataset.record.id, classifier.id)
     ]
     return [Unit(spec, spec_hash(spec, small_text_ext.__version__)) for spec in specs]

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from benchmarks.environment import describe_environment
 from benchmarks.loop import UnitData, prepare_data, run_unit, summarize
 from benchmarks.results import ErrorRecord, UnitResult, UnitSpec, canonical_json, write_result
+from benchmarks.text_files import read_texts
 from benchmarks.units import Unit
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """The data of a unit, as it travels to a worker: the vectors stay on disk.
+    """The data of a unit, as it travels to a worker: vectors and texts stay on disk.
 
     Parameters
     ----------
@@ -33,12 +34,16 @@ class DataSource:
         Its own split.
     groups : numpy.ndarray of int64, shape (n,), or None
         Its groups.
+    texts : Path or None
+        File of its texts, see :func:`benchmarks.text_files.store_texts`; None where no classifier
+        is fitted on them.
     """
 
     embeddings: Path
     labels: NDArray[np.int64]
     is_test: NDArray[np.bool_] | None = None
     groups: NDArray[np.int64] | None = None
+    texts: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,7 @@ def _unit_data(task: Task) -> UnitData:
     key = canonical_json(
         [
             str(task.source.embeddings),
+            str(task.source.texts),
             spec.dataset.model_dump(mode="json"),
             spec.protocol.model_dump(mode="json"),
             spec.seed.data,
@@ -155,7 +161,10 @@ def _load_data(task: Task) -> UnitData:
 
     source = task.source
     vectors = PoolEmbeddings.open(source.embeddings)
-    return prepare_data(task.unit.spec, vectors, source.labels, source.is_test, source.groups)
+    texts = None if source.texts is None else read_texts(source.texts)
+    return prepare_data(
+        task.unit.spec, vectors, source.labels, source.is_test, source.groups, texts
+    )
 
 
 @contextmanager

@@ -205,7 +205,8 @@ class TransformerClassification(TrainedClassifier):
         self.lr = lr
         self.validations_per_epoch = validations_per_epoch
         self.device = device
-        self.batch_size = batch_size or choice.batch_size or _DEFAULT_BATCH_SIZE
+        by_default = choice.batch_size or _DEFAULT_BATCH_SIZE
+        self.batch_size = by_default if batch_size is None else batch_size
         self.max_tokens = max_tokens
         self.precision: Precision = resolve_amp_arguments(amp_args, precision)
         self.weight_decay = weight_decay

@@ -308,6 +308,9 @@ def _release(trainer: SelectiveTrainer, model: Any) -> None:  # noqa: ANN401
     is a ring of references: what it holds would stay until the next collection of garbage.
     """
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    # By this mark the next fit would take the model for wrapped: it would train in float32, and
+    # each process for itself.
+    vars(model).pop("_is_accelerate_prepared", None)
     trainer.accelerator.free_memory()
     for holder in (trainer, trainer.callback_handler):
         for name in ("model", "model_wrapped", "optimizer", "lr_scheduler"):

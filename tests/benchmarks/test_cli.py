@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app, make_console
 from benchmarks.results import iterate_results, read_result, result_paths, stable_content
+from tests.tiny_models import tiny_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,6 +141,9 @@ def test_list_names_everything() -> None:
         "anchoral",
         "minilm",
         "sklearn:LogisticRegression",
+        "transformer",
+        "setfit",
+        "anchoral-cpu-finetuned",
         "AnchorAL",
     ):
         assert name in text
@@ -156,6 +160,8 @@ def test_list_names_everything() -> None:
         (("report", "/nowhere"), "not a folder of results"),
         (("run", "demo", "--set", "methods.anchoral.anchor_selector=kmeens"), "'anchoral'"),
         (("run", "demo", "--set", "classifiers.mlp.lr=abc"), "classifier 'mlp'"),
+        (("run", "demo", "--model", "minilm"), "add --classifier transformer"),
+        (("run", "demo", "--classifier", "setfits"), "Did you mean 'setfit'"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
@@ -269,3 +275,44 @@ def test_the_smoke_suite_passes(tmp_path: Path) -> None:
     report = invoke("report", tmp_path)
     assert report.exit_code == 0, report.output
     assert (tmp_path / "report" / "report.md").is_file()
+
+
+def test_a_classifier_on_texts_can_be_added_with_another_model(
+    suite_file: Path, tmp_path: Path
+) -> None:
+    model = tiny_model(tmp_path / "model")
+    quick = ["--set", "classifiers.transformer.num_epochs=1", "--set", "rounds=1", "--seeds", 1]
+    arguments = ("run", suite_file, *quick, "--classifier", "transformer", "--method", "anchoral")
+    run = (*arguments, "--model", model, "--out", tmp_path / "out")
+    assert invoke(*run, "--device", "cpu").exit_code == 0
+    (result,) = iterate_results(tmp_path / "out")
+    assert result.spec.classifier.params == {"num_epochs": 1}
+    assert result.spec.classifier.model is not None
+    assert result.spec.classifier.model.id == str(model)
+    assert result.environment.device == "cpu"
+    assert result.rounds[1].seconds["query.classifier"] > 0
+    assert "1 done, 0 to run" in plain(invoke(*run))
+    tiny_model(model, seed=1)
+    assert "1 specification changed" in plain(invoke(*run))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_cache")
+@pytest.mark.parametrize("kind", ["transformer", "setfit"])
+def test_two_rounds_with_minilm_on_real_texts(kind: str, suite_file: Path, tmp_path: Path) -> None:
+    quick = {"transformer": "num_epochs=3", "setfit": "max_steps=4"}[kind]
+    options = ["--seeds", 1, "--classifier", kind, "--method", "anchoral", "--method", "random"]
+    small = ["--set", f"classifiers.{kind}.{quick}", "--set", f"classifiers.{kind}.max_length=16"]
+    contents = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        result = invoke("run", suite_file, *options, *small, "--jobs", 2, "--out", folder)
+        assert result.exit_code == 0, result.output
+        contents.append([stable_content(result) for result in iterate_results(folder)])
+    assert contents[0] == contents[1]
+    results = list(iterate_results(tmp_path / "first"))
+    assert len(results) == 2
+    for unit in results:
+        assert len(unit.rounds) == 3
+        final = unit.summary["final_minority_average_precision"]
+        assert final is not None
+        assert final > 0.3, "one title in five is wanted"

@@ -117,3 +117,16 @@ def test_an_unknown_name_suggests_the_nearest(name: str) -> None:
 def test_options_are_for_the_hub_only() -> None:
     with pytest.raises(SuiteError, match="revision"):
         load_texts("bbc-news", {"revision": "main"})
+
+
+def test_classes_that_are_kept_are_not_drawn_from() -> None:
+    labels = np.repeat([0, 1, 2], [50, 5, 3]).astype(np.int64)
+    texts = tuple(map(str, range(58)))
+    data = LabeledTexts("made", texts, labels, ("a", "b", "c"), "", "")
+    limited = limit_texts(data, 20, keep=("b",))
+    assert limited.texts == tuple(sorted(limited.texts, key=int)), "in the original order"
+    assert limited.counts()["b"] == 5
+    assert len(limited) == 20
+    assert limit_texts(data, 5, keep=("b",)).counts() == {"a": 0, "b": 5, "c": 0}
+    with pytest.raises(SuiteError, match="b, c alone has 8"):
+        limit_texts(data, 7, keep=("b", "c"))

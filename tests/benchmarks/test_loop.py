@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from benchmarks.results import (
 )
 from benchmarks.splits import seed_triple
 from tests.benchmarks.test_results import make_spec
+from tests.tiny_models import tiny_model, topic_texts
 
 LABELS = np.repeat([0, 1], [360, 40])
 RANDOM = MethodRecord(id="random", strategy="RandomSampling")
@@ -289,3 +291,80 @@ def test_the_summary_holds_areas_last_values_and_sums() -> None:
     assert summary["area_ece"] is None
     assert summary["seconds_query"] == 3.0
     assert summary["seconds_evaluate"] == 0.0
+
+
+TEXTS = topic_texts(400, 2)
+TEXT_LABELS = np.where(np.arange(400) % 10 == 1, 1, 0)
+"""One text in ten is wanted; it is about another topic than most."""
+
+
+@pytest.fixture(scope="module")
+def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> ClassifierRecord:
+    folder: Path = tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+    params = {"model": str(folder), "num_epochs": 1, "max_length": 12, "validation_set_size": 0}
+    return ClassifierRecord(id="transformer", kind="transformer", params=params)
+
+
+def on_texts(
+    method: MethodRecord, classifier: ClassifierRecord, vectors: NDArray[np.float32]
+) -> tuple[UnitData, tuple[RoundRecord, ...]]:
+    spec = unit(method, rounds=2).model_copy(update={"classifier": classifier})
+    data = prepare_data(spec, vectors, TEXT_LABELS, texts=TEXTS)
+    return data, run_unit(spec, data, "cpu")
+
+
+def test_texts_are_split_as_their_vectors_are(vectors: NDArray[np.float32]) -> None:
+    data = prepare_data(unit(RANDOM), vectors, TEXT_LABELS, texts=TEXTS)
+    assert data.pool_texts == [TEXTS[row] for row in data.pool_rows]
+    assert data.test_texts is not None
+    assert sorted(data.pool_texts + data.test_texts) == sorted(TEXTS)
+    assert data.pool_set("texts", data.pool_labels).x == data.pool_texts
+    assert data.test_set("texts").y.tolist() == data.test_labels.tolist()
+    assert data.test_set("vectors").x.shape == (80, 8)
+
+
+def test_as_many_texts_as_labels_are_needed(vectors: NDArray[np.float32]) -> None:
+    with pytest.raises(ValueError, match="There are 3 texts, but 400 labels"):
+        prepare_data(unit(RANDOM), vectors, LABELS, texts=TEXTS[:3])
+    with pytest.raises(ValueError, match="pass texts to prepare_data"):
+        prepare_data(unit(RANDOM), vectors, LABELS).test_set("texts")
+
+
+@pytest.mark.parametrize("method", [UNCERTAIN, ANCHORAL], ids=lambda method: method.id)
+def test_a_classifier_is_fitted_on_texts_while_strategies_have_vectors(
+    method: MethodRecord, vectors: NDArray[np.float32], tiny_transformer: ClassifierRecord
+) -> None:
+    data, records = on_texts(method, tiny_transformer, vectors)
+    picks = [pick for record in records for pick in record.picks]
+    assert len(set(picks)) == len(picks) == 40
+    assert set(picks) <= set(data.pool_rows.tolist())
+    for record in records[1:]:
+        expected = 320 if method is UNCERTAIN else record.subpool_size
+        assert expected is not None
+        assert expected <= record.rows_scored <= expected + record.num_labeled
+        assert 0 < record.seconds["query.classifier"] <= record.seconds["query"]
+    again = on_texts(method, tiny_transformer, vectors)[1]
+    assert [record.model_copy(update={"seconds": {}}) for record in records] == [
+        record.model_copy(update={"seconds": {}}) for record in again
+    ]
+
+
+def test_a_strategy_that_embeds_and_scores_the_pool_has_scored_it_twice(
+    vectors: NDArray[np.float32], tiny_transformer: ClassifierRecord
+) -> None:
+    pytest.importorskip("hnswlib")
+    method = MethodRecord(
+        id="host",
+        strategy="AnchorSubsampling",
+        base="LeastConfidence",
+        params={"subsample_size": 60, "k": 20},
+    )
+    _, records = on_texts(method, tiny_transformer, vectors)
+    assert [record.rows_scored for record in records] == [0, 640, 640]
+
+
+def test_the_ceiling_of_a_classifier_on_texts_is_fitted_on_all_of_them(
+    vectors: NDArray[np.float32], tiny_transformer: ClassifierRecord
+) -> None:
+    _, records = on_texts(CEILING, tiny_transformer, vectors)
+    assert (len(records), records[0].num_labeled) == (1, 320)

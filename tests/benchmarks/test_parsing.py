@@ -28,7 +28,7 @@ def make_raw(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - raw TOML
 
 def test_every_suite_that_comes_along_is_valid() -> None:
     names = suite_names()
-    assert {"demo", "smoke", "anchoral-cpu"} <= set(names)
+    assert {"demo", "smoke", "anchoral-cpu", "anchoral-cpu-finetuned"} <= set(names)
     for name in names:
         suite = parse_suite(read_suite(name))
         assert suite.name == name
@@ -196,6 +196,21 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"methods": {"random": {"datasets": ["bbc-news:busines@0.02"]}}},
         "Did you mean 'bbc-news:business@0.02'",
     ),
+    "classifier's data set": (
+        {"classifiers": {"mlp": {"datasets": ["bbc-nws"]}}},
+        "data set of classifier 'mlp' 'bbc-nws'. Did you mean 'bbc-news'",
+    ),
+    "classifier's method": (
+        {"classifiers": {"mlp": {"methods": ["anchral"]}}},
+        "method of classifier 'mlp' 'anchral'. Did you mean 'anchoral'",
+    ),
+    "model of a ceiling": (
+        {
+            "classifiers": {"transformer": {}},
+            "methods": {"full-data": {"model": "minilm"}},
+        },
+        "method 'full-data' names a model, but a ceiling has its classifier's",
+    ),
     "number": ({"rounds": -1}, "rounds: Input should be greater than or equal to 0"),
     "share": ({"datasets": [{"name": "bbc-news", "prevalence": 2.0}]}, "prevalence"),
     "no methods": ({"methods": {}}, "methods"),
@@ -264,3 +279,31 @@ def test_a_method_may_run_with_some_classifiers_only() -> None:
     methods["anchoral"]["classifiers"] = ["hevy"]
     with pytest.raises(SuiteError, match="heavy"):
         parse_suite(make_raw(methods=methods, classifiers=classifiers))
+
+
+def test_a_classifier_may_be_used_with_some_methods_only() -> None:
+    classifiers = {"mlp": {}, "heavy": {"kind": "mlp", "methods": ["random"], "hidden_size": 64}}
+    suite = parse_suite(make_raw(classifiers=classifiers))
+    assert [record.id for record in suite.method_records("any", "mlp")] == ["random", "anchoral"]
+    assert [record.id for record in suite.method_records("any", "heavy")] == ["random"]
+    assert suite.classifiers["heavy"].params == {"hidden_size": 64}
+
+
+def test_a_ceiling_is_checked_with_the_classifiers_that_it_runs_with() -> None:
+    methods = {"random": {}, "full-data": {"C": 1.0, "classifiers": ["logistic"]}}
+    classifiers = {"logistic": {"kind": "sklearn:LogisticRegression"}, "mlp": {}}
+    parse_suite(make_raw(methods=methods, classifiers=classifiers))
+    del methods["full-data"]["classifiers"]
+    with pytest.raises(SuiteError, match="parameter of classifier 'mlp' 'C'"):
+        parse_suite(make_raw(methods=methods, classifiers=classifiers))
+
+
+def test_the_finetuned_suite_compares_scoring_everything_with_scoring_a_subpool() -> None:
+    suite = parse_suite(read_suite("anchoral-cpu-finetuned"))
+    assert (suite.rounds, suite.seeds, suite.query_size) == (10, 3, 25)
+    assert {record.kind for record in suite.classifier_records()} == {"transformer"}
+    assert {entry.name for entry in suite.datasets} == {"bbc-news", "debian-sections"}
+    for entry in suite.datasets:
+        records = {record.id: record for record in suite.method_records(entry.id)}
+        assert {"least-confidence", "anchor-subsampling", "anchoral", "seals"} <= set(records)
+        assert records["anchoral"].params["subpool_size"] <= 1_000

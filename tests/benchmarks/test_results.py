@@ -12,6 +12,7 @@ from benchmarks.results import (
     EncoderRecord,
     Environment,
     MethodRecord,
+    ModelRecord,
     NoResultsError,
     ProtocolRecord,
     ResultFileError,
@@ -106,6 +107,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "weights": {"encoder": EncoderRecord(id="minilm", fingerprint="other")},
     "precision": {"encoder": EncoderRecord(id="minilm", fingerprint="bb", precision="bfloat16")},
     "classifier": {"classifier": ClassifierRecord(id="mlp", kind="mlp", params={"lr": 0.1})},
+    "model": {
+        "classifier": ClassifierRecord(
+            id="mlp", kind="mlp", model=ModelRecord(id="minilm", fingerprint="bb")
+        )
+    },
     "parameter": {"method": MethodRecord(id="anchoral", strategy="AnchorAL", params={})},
     "base": {
         "method": MethodRecord(
@@ -176,3 +182,36 @@ def test_a_path_as_a_name_stays_below_the_folder() -> None:
     assert len(path.parts) == 5
     assert ".." not in path.parts
     assert not path.is_absolute()
+
+
+def test_other_weights_or_another_name_of_a_model_change_the_hash() -> None:
+    hashes = {
+        spec_hash(
+            make_spec(
+                classifier=ClassifierRecord(
+                    id="x", kind="transformer", model=ModelRecord(id=name, fingerprint=weights)
+                )
+            ),
+            "1",
+        )
+        for name in ("minilm", "other")
+        for weights in ("aa", "bb")
+    }
+    assert len(hashes) == 4
+
+
+def test_results_from_before_there_were_models_are_still_valid(tmp_path: Path) -> None:
+    assert spec_hash(make_spec(), "1") == (
+        "e5adff23bf8e4cb38fe7fc848e146f18dc657b4c8a19c83fe97fdabc1c5ff96e"
+    ), "the hash of this specification before classifiers had models"
+    path = write_result(make_result(), tmp_path)
+    content = json.loads(path.read_text())
+    assert content["spec"]["classifier"] == {"id": "mlp", "kind": "mlp", "params": {}}
+    assert read_result(path).spec.classifier.model is None
+
+
+def test_a_model_survives_the_disk(tmp_path: Path) -> None:
+    model = ModelRecord(id="minilm", fingerprint="bb")
+    spec = make_spec(classifier=ClassifierRecord(id="x", kind="transformer", model=model))
+    path = write_result(make_result(spec=spec), tmp_path)
+    assert read_result(path).spec.classifier.model == model

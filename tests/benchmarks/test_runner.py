@@ -16,6 +16,7 @@ from benchmarks.runner import (
 )
 from benchmarks.selection import Selection, select_suite
 from benchmarks.suggestions import SuiteError
+from benchmarks.text_files import read_texts
 
 
 def prepare(suite_file: Path, folder: Path, *overrides: str, seeds: int = 1) -> runner.Run:
@@ -93,3 +94,16 @@ def test_a_broken_manifest_is_named_and_a_missing_one_empty(tmp_path: Path) -> N
     path.write_text("{")
     with pytest.raises(SuiteError, match=r"units\.json cannot be read"):
         read_manifest(path)
+
+
+def test_texts_are_stored_only_where_a_classifier_is_fitted_on_them(
+    suite_file: Path, tmp_path: Path
+) -> None:
+    plain = prepare(suite_file, tmp_path)
+    assert plain.text_datasets == set()
+    assert encode_pending(plain, show_progress=False)["titles"].texts is None
+    with_texts = prepare(suite_file, tmp_path, "classifiers.transformer.num_epochs=1")
+    assert with_texts.text_datasets == {"titles"}
+    path = encode_pending(with_texts, show_progress=False)["titles"].texts
+    assert path is not None
+    assert read_texts(path) == with_texts.datasets[0].data.texts

@@ -103,5 +103,39 @@ def test_wrong_options_are_explained(options: dict[str, list[str]], message: str
 def test_a_classifier_that_the_suite_lacks_can_be_asked_for() -> None:
     suite = select_suite(Selection("demo", classifiers=("sklearn:LogisticRegression",)))
     assert [record.kind for record in suite.classifier_records()] == ["sklearn:LogisticRegression"]
-    with pytest.raises(SuiteError, match="classifier of this suite"):
+    with pytest.raises(SuiteError, match="Did you mean 'sklearn:LogisticRegression'"):
         select_suite(Selection("demo", classifiers=("sklearn:LogisticRegresion",)))
+
+
+def test_a_kind_that_the_suite_lacks_runs_with_its_defaults_and_another_model() -> None:
+    selection = Selection("demo", classifiers=("mlp", "transformer", "setfit"), model="some/model")
+    records = {record.id: record for record in select_suite(selection).classifier_records()}
+    assert list(records) == ["mlp", "transformer", "setfit"]
+    assert "model" not in records["mlp"].params
+    assert records["transformer"].params == records["setfit"].params == {"model": "some/model"}
+
+
+def test_a_model_goes_to_the_classifiers_of_the_suite_too() -> None:
+    overrides = ["classifiers.tuned.kind=transformer", "classifiers.tuned.num_epochs=2"]
+    suite = select_suite(Selection("demo", overrides=overrides, model="some/model"))
+    assert suite.classifiers["tuned"].params == {"num_epochs": 2, "model": "some/model"}
+
+
+def test_a_model_for_no_classifier_is_refused() -> None:
+    with pytest.raises(SuiteError, match=r"none of the classifiers \(mlp\).*--classifier trans"):
+        select_suite(Selection("demo", model="some/model"))
+
+
+def test_what_a_ceiling_changes_of_the_suite_s_classifiers_fits_no_other() -> None:
+    suite = select_suite(Selection("anchoral-cpu", classifiers=("mlp", "setfit")))
+    dataset = suite.datasets[0].id
+    methods = {
+        name: {record.id for record in suite.method_records(dataset, name)}
+        for name in suite.classifiers
+    }
+    assert "full-data" in methods["mlp"]
+    assert "full-data" not in methods["setfit"]
+    assert {"random", "anchoral"} <= methods["setfit"]
+    plain = select_suite(Selection("smoke", classifiers=("setfit",)))
+    ceilings = plain.method_records(plain.datasets[0].id, "setfit")
+    assert "full-data" in {record.id for record in ceilings}

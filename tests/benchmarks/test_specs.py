@@ -55,3 +55,18 @@ def test_options_of_the_hub_are_those_that_were_given() -> None:
     entry = DatasetEntry(name="hub:some/data", text_column="body")
     assert entry.options == {"text_column": "body"}
     assert entry.wanted == ()
+
+
+def test_a_classifier_may_be_bound_to_data_sets_and_to_methods(suite: Suite) -> None:
+    bound = ClassifierEntry(kind="mlp", datasets=("bbc-news",), methods=("everywhere",))
+    suite = suite.model_copy(update={"classifiers": {**suite.classifiers, "bound": bound}})
+    found = {
+        (dataset.id, name): [record.id for record in suite.method_records(dataset.id, name)]
+        for dataset in suite.datasets
+        for name in suite.classifiers
+    }
+    assert found["bbc-news:tech", "bound"] == ["everywhere"]
+    assert found["debian-sections:electronics", "bound"] == []
+    assert found["bbc-news:tech", "mlp"] == ["everywhere", "by-name"]
+    assert suite.runs_with("bound", "everywhere")
+    assert not suite.runs_with("bound", "by-name")

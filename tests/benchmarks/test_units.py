@@ -4,9 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.datasets import MissingSourceError
+from benchmarks.datasets import MissingSourceError, load_texts
 from benchmarks.selection import Selection, select_suite
-from benchmarks.units import available_methods, expand_units, find_encoder, prepare_datasets
+from benchmarks.specs import DatasetEntry
+from benchmarks.suggestions import SuiteError
+from benchmarks.units import (
+    available_methods,
+    check_values,
+    expand_units,
+    find_encoder,
+    prepare_dataset,
+    prepare_datasets,
+)
+from tests.tiny_models import tiny_model
 
 
 def test_units_that_share_data_stand_together_and_are_all_different(suite_file: Path) -> None:
@@ -46,3 +56,51 @@ def test_a_data_set_that_is_needed_and_missing_is_an_error(suite_file: Path) -> 
     for overrides in (raw, [*raw, "datasets.0.optional=true"]):
         with pytest.raises(MissingSourceError, match="no such file"):
             prepare_datasets(select_suite(Selection(str(suite_file), overrides=overrides)))
+
+
+def test_other_weights_of_a_model_change_the_hashes_of_its_classifier_alone(
+    suite_file: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    suite = select_suite(
+        Selection(str(suite_file), classifiers=["logistic", "transformer"], model=str(folder))
+    )
+    datasets, _ = prepare_datasets(suite)
+    hashes: dict[str, list[set[str]]] = {"logistic": [], "transformer": []}
+    for seed in (0, 1):
+        tiny_model(folder, seed=seed)
+        units = expand_units(suite, datasets, find_encoder(suite))
+        for name, found in hashes.items():
+            found.append({unit.hash for unit in units if unit.spec.classifier.id == name})
+    assert hashes["logistic"][0] == hashes["logistic"][1]
+    assert not hashes["transformer"][0] & hashes["transformer"][1]
+
+
+def test_a_ceiling_s_parameters_are_tried_with_the_classifiers_it_runs_with(
+    suite_file: Path,
+) -> None:
+    ceiling = ["methods.full-data.strategy=full-data", "methods.full-data.C=2.0"]
+    suite = select_suite(
+        Selection(str(suite_file), classifiers=["logistic", "mlp"], overrides=ceiling)
+    )
+    check_values(suite)
+    everywhere = suite.methods["full-data"].model_copy(update={"classifiers": None})
+    methods = {**suite.methods, "full-data": everywhere}
+    with pytest.raises(SuiteError, match="parameter of classifier 'mlp' 'C'"):
+        check_values(suite.model_copy(update={"methods": methods}))
+
+
+def test_a_slice_may_keep_all_wanted_texts() -> None:
+    entry = DatasetEntry(name="bbc-news", minority=("tech", "sports"), max_texts=1_000)
+    drawn = prepare_dataset(entry).data
+    kept = prepare_dataset(entry.model_copy(update={"keep_minority": True})).data
+    total = load_texts("bbc-news").counts()
+    assert len(drawn) == len(kept) == 1_000
+    assert kept.counts() == {
+        "other": 1_000 - total["tech"] - total["sports"],
+        "tech": total["tech"],
+        "sports": total["sports"],
+    }
+    assert 0.6 < drawn.counts()["tech"] / (total["tech"] * 1_000 / 2_225) < 1.4
+    with pytest.raises(SuiteError, match="keep_minority"):
+        prepare_dataset(entry.model_copy(update={"keep_minority": True, "max_texts": 100}))

@@ -14,6 +14,7 @@ from benchmarks.results import read_result
 from benchmarks.runner import encode_pending, make_tasks, prepare_run
 from benchmarks.selection import Selection, select_suite
 from benchmarks.worker import Task, execute, limited_threads
+from tests.tiny_models import tiny_model
 
 
 @pytest.fixture
@@ -67,3 +68,27 @@ def test_threads_are_limited_and_given_back() -> None:
     with limited_threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+def test_texts_stay_on_disk_and_go_to_classifiers_on_texts(
+    suite_file: Path, tmp_path: Path
+) -> None:
+    model = tiny_model(tmp_path / "model")
+    quick = [f"classifiers.transformer.{name}=1" for name in ("num_epochs", "max_length")]
+    selection = Selection(
+        str(suite_file),
+        seeds=1,
+        methods=["random"],
+        classifiers=["logistic", "transformer"],
+        overrides=[*quick, "rounds=1"],
+        model=str(model),
+    )
+    run = prepare_run(select_suite(selection), tmp_path)
+    sources = encode_pending(run, show_progress=False)
+    assert len(pickle.dumps(sources["titles"])) < 10_000
+    tasks = make_tasks(run.pending, sources, tmp_path, threads=1)
+    worker._last_data.clear()
+    assert [execute(task).status for task in tasks] == ["passed", "passed"]
+    (data,) = worker._last_data.values()
+    assert data.pool_texts is not None
+    assert len(data.pool_texts) == len(data.pool_labels)

@@ -18,6 +18,7 @@ from small_text import (
     QueryStrategy,
     RandomSampling,
     SklearnDataset,
+    TextDataset,
 )
 
 from small_text_ext import (
@@ -29,10 +30,21 @@ from small_text_ext import (
     MLPClassificationFactory,
     MLPModelArguments,
     RandomSubset,
+    TextPairDataset,
+    TransformerArguments,
+    TransformerClassification,
+    TransformerClassificationFactory,
 )
 from small_text_ext._random import Seed
 from tests.contract.cases import ClassifierCase, FactoryCase, IndexCase, StrategyCase
-from tests.contract.scenarios import NUM_CLASSES, RARE_CLASS, Context, clustered_vectors
+from tests.contract.scenarios import (
+    NUM_CLASSES,
+    RARE_CLASS,
+    Context,
+    clustered_vectors,
+    texts_of_vectors,
+)
+from tests.tiny_models import checkpoint
 
 # Filters a pool of 600: with the published size the whole pool would be the subpool.
 SMALL: dict[str, Any] = {"num_anchors": 3, "num_neighbors": 8, "subpool_size": 60}
@@ -165,6 +177,50 @@ def mlp(
     return ClassifierCase(build, dense_dataset, multi_label)
 
 
+def text_dataset(x: Any, y: Any) -> TextDataset:  # noqa: ANN401
+    """Return texts made of the vectors, for a classifier that reads texts."""
+    return TextDataset(texts_of_vectors(np.asarray(x)), y, target_labels=np.arange(NUM_CLASSES))
+
+
+def pair_dataset(x: Any, y: Any) -> TextPairDataset:  # noqa: ANN401
+    """Return the same texts as second ones of pairs."""
+    texts = texts_of_vectors(np.asarray(x))
+    pairs = [("after this", text) for text in texts]
+    return TextPairDataset(pairs, y, target_labels=np.arange(NUM_CLASSES))
+
+
+def tiny_arguments(architecture: str = "bert") -> TransformerArguments:
+    """Return a model that trains in tenths of a second."""
+    return TransformerArguments(checkpoint(architecture), config_kwargs={"num_hidden_layers": 1})
+
+
+TINY_FIT: dict[str, Any] = {
+    "num_epochs": 10,
+    "lr": 8e-3,
+    "batch_size": 60,
+    "precision": "float32",
+    "validation_set_size": 0.0,
+}
+
+
+def transformer(
+    multi_label: bool = False,
+    slow: bool = False,
+    architecture: str = "bert",
+    dataset: Callable[[Any, Any], Any] = text_dataset,
+    **options: Any,  # noqa: ANN401
+) -> ClassifierCase:
+    """Return a case of the fine-tuned encoder on texts."""
+
+    def build(seed: Seed) -> TransformerClassification:
+        given = {**TINY_FIT, **options}
+        return TransformerClassification(
+            tiny_arguments(architecture), NUM_CLASSES, multi_label, seed=seed, **given
+        )
+
+    return ClassifierCase(build, dataset, multi_label, slow=slow)
+
+
 CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
     "MLPClassification": {
         "linear": mlp(),
@@ -173,6 +229,15 @@ CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
         "early-stopping": mlp(validation_set_size=0.25),
         "multi-label": mlp(multi_label=True),
         "multi-label-hidden": mlp(hidden_size=32, multi_label=True),
+    },
+    "TransformerClassification": {
+        "single-label": transformer(),
+        "multi-label": transformer(multi_label=True, slow=True),
+        "balanced": transformer(class_weight="balanced", slow=True),
+        "early-stopping": transformer(validation_set_size=0.25, slow=True),
+        "pairs": transformer(dataset=pair_dataset, slow=True),
+        "gpt2": transformer(architecture="gpt2", slow=True),
+        "bfloat16": transformer(precision="bfloat16", slow=True),
     },
 }
 
@@ -186,9 +251,22 @@ def mlp_factory(multi_label: bool) -> FactoryCase:
     )
 
 
+def transformer_factory(multi_label: bool) -> FactoryCase:
+    """Return a case of the factory of the fine-tuned encoder."""
+    options = {**TINY_FIT, "multi_label": multi_label, "seed": 3}
+    return FactoryCase(
+        lambda: TransformerClassificationFactory(tiny_arguments(), NUM_CLASSES, options),
+        makes="TransformerClassification",
+    )
+
+
 FACTORY_BUILDERS: dict[str, dict[str, tuple[FactoryCase, ClassifierCase]]] = {
     "MLPClassificationFactory": {
         "single-label": (mlp_factory(False), mlp()),
         "multi-label": (mlp_factory(True), mlp(multi_label=True)),
+    },
+    "TransformerClassificationFactory": {
+        "single-label": (transformer_factory(False), transformer()),
+        "multi-label": (transformer_factory(True), transformer(multi_label=True)),
     },
 }

@@ -27,6 +27,7 @@ from small_text import (
 
 from small_text_ext import PoolEmbeddings
 from small_text_ext._random import Seed
+from tests.tiny_models import FILLERS, TOPICS
 
 NUM_ROWS = 600
 NUM_DIMENSIONS = 16
@@ -38,17 +39,40 @@ NUM_INITIAL = 30
 Indices = NDArray[np.int64]
 
 
+def cluster_centres(generator: np.random.Generator) -> NDArray[np.float64]:
+    """Return the centres that a generator draws first."""
+    return generator.standard_normal((NUM_CLUSTERS, NUM_DIMENSIONS))
+
+
 @cache
 def clustered_vectors(rows: int = NUM_ROWS, seed: int = 0) -> NDArray[np.float32]:
     """Return unit vectors around ``NUM_CLUSTERS`` centres, row i near centre i mod 12."""
     generator = np.random.default_rng(seed)
-    centres = generator.standard_normal((NUM_CLUSTERS, NUM_DIMENSIONS))
+    centres = cluster_centres(generator)
     noise = generator.standard_normal((rows, NUM_DIMENSIONS))
     vectors = centres[np.arange(rows) % NUM_CLUSTERS] + 0.6 * noise
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors.astype(np.float32)
     unit.flags.writeable = False
     return unit
+
+
+def texts_of_vectors(vectors: NDArray[np.float32], seed: int = 0) -> list[str]:
+    """Return a text for each vector, made of the vector alone: similar vectors share words.
+
+    The nearest centre gives a word, twice over; what the vector is like otherwise gives two to
+    five more, of which nothing follows.
+    """
+    if len(vectors) == 0:
+        return []
+    nearest = (vectors @ cluster_centres(np.random.default_rng(seed)).T).argmax(axis=1)
+    subjects = [word for topic in TOPICS for word in topic][:NUM_CLUSTERS]
+    texts = []
+    for vector, cluster in zip(vectors, nearest, strict=True):
+        order = np.argsort(vector)[: 2 + int(abs(vector[0]) * 1000) % 4]
+        others = [FILLERS[position % len(FILLERS)] for position in order]
+        texts.append(" ".join([others[0], subjects[cluster], *others[1:], subjects[cluster]]))
+    return texts
 
 
 def clustered_labels(rows: int = NUM_ROWS, multi_label: bool = False) -> Any:  # noqa: ANN401

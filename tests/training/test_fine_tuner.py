@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import tempfile
+from logging import Handler, LogRecord
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ import torch
 from small_text import TextDataset
 from torch import Tensor
 from torch.nn import functional
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, BertModel
 from transformers.utils import logging
 
 from small_text_ext import TransformerClassification
 from small_text_ext.training.seams import UniformSelector
 from tests.classifiers import texts
-from tests.classifiers.texts import all_proba, classifier
+from tests.classifiers.texts import all_proba, classifier, history_of
 from tests.contract.states import random_states
 from tests.sources import run_python
 from tests.tiny_models import checkpoint, topic_texts
@@ -31,19 +32,35 @@ from tests.training.doubles import ListRecorder, StepLog, assert_same_parameters
 # What is left of a fit
 
 
+class Listener(Handler):
+    """Keeps what is logged: the handlers that print are bound to the streams they began with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 def test_a_fit_leaves_no_file_and_prints_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folders = {name: tmp_path / name for name in ("working", "temporary", "home", "cache")}
     for folder in folders.values():
         folder.mkdir()
-    for architecture in ("bert", "gpt2"):
+    architectures = ("bert", "gpt2", "longformer", "bigbird")
+    for architecture in architectures:
         checkpoint(architecture)
+    # transformers says some things once in a process only, which may have been before.
+    logging.warning_once.cache_clear()
     monkeypatch.chdir(folders["working"])
     monkeypatch.setenv("HOME", str(folders["home"]))
     monkeypatch.setattr(tempfile, "tempdir", str(folders["temporary"]))
+    said = Listener()
+    monkeypatch.setattr(logging.get_logger("transformers"), "handlers", [said])
     capfd.readouterr()
-    for architecture in ("bert", "gpt2"):
+    for architecture in architectures:
         options: dict[str, Any] = {"validation_set_size": 0.2, "show_progress": False}
         clf = classifier(architecture, num_epochs=2, **options).fit(texts.single(20))
         clf.predict(texts.single(5))
@@ -52,6 +69,7 @@ def test_a_fit_leaves_no_file_and_prints_nothing(
     printed = capfd.readouterr()
     assert printed.out == ""
     assert printed.err == ""
+    assert said.messages == []
     assert [path for folder in folders.values() for path in folder.rglob("*")] == []
 
 
@@ -138,6 +156,26 @@ def test_precisions_may_change_within_a_process() -> None:
         assert Trainer(model, plain).accelerator.mixed_precision == "no"
 
 
+def test_every_fit_computes_in_the_precision_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """accelerate marks a model that it has wrapped, and would not wrap it in a second fit."""
+    lowered: list[bool] = []
+    original = BertModel.forward
+
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        lowered.append(torch.is_autocast_enabled("cpu"))
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(BertModel, "forward", forward)
+    clf = classifier(precision="bfloat16", num_epochs=1)
+    for precision in ("bfloat16", "bfloat16", "float32", "bfloat16"):
+        clf.precision = precision
+        lowered.clear()
+        clf.fit(texts.single(12))
+        assert lowered == [precision == "bfloat16"] * 2
+    clf.embed(texts.single(12))
+    assert lowered == [True] * 3
+
+
 # Seeds
 
 
@@ -163,6 +201,7 @@ def test_dropout_and_shuffling_follow_the_seed() -> None:
         assert not torch.equal(fits[0]["classifier.weight"], fits[2]["classifier.weight"])
 
 
+@pytest.mark.slow
 def test_a_fresh_process_repeats_a_fit_to_the_last_bit() -> None:
     code = (
         "import json\n"
@@ -215,7 +254,7 @@ def test_the_schedule_counts_optimizer_steps_under_accumulation_and_selection() 
     with StepLog() as log:
         clf = classifier(num_epochs=2, lr=1e-3, **options).fit(texts.single(32))
     # Four candidate batches of 8 are two steps, of three batches and one.
-    assert len(log) == 4 == clf.history_.num_steps
+    assert len(log) == 4 == history_of(clf).num_steps
     np.testing.assert_allclose(np.array(log.rates) / 1e-3, [1, 0.75, 0.5, 0.25], atol=1e-6)
 
 
@@ -261,7 +300,7 @@ def validation_loss(clf: TransformerClassification, data_set: TextDataset) -> fl
 def test_the_best_epoch_is_kept() -> None:
     train, validation = noisy_split()
     clf = classifier(num_epochs=12, early_stopping_patience=None).fit(train, validation)
-    history = clf.history_
+    history = history_of(clf)
     losses = history.validation_losses
     assert len(losses) == len(history.train_losses) == 12
     assert history.best_epoch == int(np.argmin(losses)) < 11
@@ -273,11 +312,11 @@ def test_early_stopping_waits_for_its_patience() -> None:
     train, validation = noisy_split()
     long = classifier(num_epochs=20, early_stopping_patience=None).fit(train, validation)
     short = classifier(num_epochs=20, early_stopping_patience=2).fit(train, validation)
-    history = short.history_
+    history = history_of(short)
     assert len(history.train_losses) == history.best_epoch + 3 < 20
     together = len(history.validation_losses)
     np.testing.assert_allclose(
-        history.validation_losses, long.history_.validation_losses[:together], rtol=1e-5
+        history.validation_losses, history_of(long).validation_losses[:together], rtol=1e-5
     )
     assert validation_loss(short, validation) == pytest.approx(
         min(history.validation_losses), rel=1e-4
@@ -289,16 +328,16 @@ def test_several_validations_an_epoch() -> None:
     clf = classifier(
         num_epochs=3, batch_size=4, validations_per_epoch=3, early_stopping_patience=None
     ).fit(train, validation)
-    losses = clf.history_.validation_losses
+    losses = history_of(clf).validation_losses
     assert len(losses) == 9
-    assert clf.history_.best_epoch == int(np.argmin(losses)) // 3
+    assert history_of(clf).best_epoch == int(np.argmin(losses)) // 3
     assert validation_loss(clf, validation) == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_more_validations_than_steps() -> None:
     train, validation = noisy_split()
     clf = classifier(num_epochs=2, batch_size=24, validations_per_epoch=5).fit(train, validation)
-    assert 2 <= len(clf.history_.validation_losses) <= 10
+    assert 2 <= len(history_of(clf).validation_losses) <= 10
 
 
 def test_validation_weights_are_the_training_sets_class_weights() -> None:
@@ -310,17 +349,17 @@ def test_validation_weights_are_the_training_sets_class_weights() -> None:
     proba = clf.predict_proba(validation)
     weights = np.where(y[-8:] == 0, 24 / 40, 24 / 8)
     expected = float((-np.log(proba[np.arange(8), y[-8:]]) * weights).mean())
-    assert clf.history_.validation_losses[0] == pytest.approx(expected, rel=1e-4)
+    assert history_of(clf).validation_losses[0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_train_losses_are_the_means_of_what_was_trained() -> None:
     recorder, data_set = ListRecorder("training"), texts.single(20)
     clf = classifier(num_epochs=3, recorder=recorder).fit(data_set)
-    for epoch, loss in enumerate(clf.history_.train_losses):
+    for epoch, loss in enumerate(history_of(clf).train_losses):
         labels = torch.from_numpy(data_set.y)
         expected = float(functional.cross_entropy(recorder.logits_of(epoch), labels))
         assert loss == pytest.approx(expected, rel=1e-4)
-    assert all(math.isfinite(loss) for loss in clf.history_.train_losses)
+    assert all(math.isfinite(loss) for loss in history_of(clf).train_losses)
 
 
 def test_a_loss_that_is_no_number_is_an_error_that_names_the_remedy() -> None:

@@ -11,12 +11,13 @@ import torch
 from small_text import TextDataset
 from torch import Tensor
 from torch.nn import functional
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainingArguments
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from small_text_ext import TransformerClassification
 from small_text_ext.training.seams import CandidateBatch, FitPlan, Selection, UniformSelector
 from tests.classifiers import texts
-from tests.classifiers.texts import classifier
+from tests.classifiers.texts import classifier, history_of
 from tests.tiny_models import checkpoint, topic_texts
 from tests.training.doubles import (
     ListRecorder,
@@ -50,7 +51,7 @@ def expected_gradient(
     losses = functional.cross_entropy(model(**inputs).logits, labels, reduction="none")
     if weights is not None:
         losses = losses * torch.tensor(weights, dtype=torch.float32)
-    losses.mean().backward()
+    torch.autograd.backward(losses.mean())
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -128,25 +129,22 @@ def test_class_weights_and_sample_weights_meet_in_the_loss() -> None:
 @pytest.mark.parametrize("validation_set_size", [0.0, 0.3])
 def test_an_item_of_huge_weight_dominates(validation_set_size: float) -> None:
     """The host hands the weights of other items to a training set it has split itself."""
-    data_set = texts.single(30)
-    recorder = ListRecorder("training")
-    for heavy in range(30):
+    data_set, recorder = texts.single(30), ListRecorder("training")
+    options: dict[str, Any] = {
+        "validation_set_size": validation_set_size,
+        "recorder": recorder,
+        "batch_size": 30,
+    }
+    fit_gradients(data_set, **options)
+    trained = sorted(recorder.plans[-1].ids.tolist())
+    assert len(trained) == (21 if validation_set_size else 30)
+    for heavy in (trained[-1], trained[len(trained) // 2]):
         weights = np.ones(30)
         weights[heavy] = 1e6
-        options: dict[str, Any] = {
-            "validation_set_size": validation_set_size,
-            "recorder": recorder,
-            "batch_size": 30,
-        }
         (gradient,) = fit_gradients(data_set, weights, **options)
-        if heavy in recorder.plans[-1].ids:
-            break
-    trained = sorted(recorder.plans[-1].ids.tolist())
-    share = weights.mean() * len(trained) / 1e6
-    scaled = {name: value * share for name, value in gradient.items()}
-    expected = expected_gradient(data_set, [heavy])
-    for name, value in expected.items():
-        torch.testing.assert_close(scaled[name], value, atol=1e-4, rtol=1e-3)
+        share = weights.mean() * len(trained) / 1e6
+        for name, value in expected_gradient(data_set, [heavy]).items():
+            torch.testing.assert_close(gradient[name] * share, value, atol=1e-4, rtol=1e-3)
 
 
 def test_multi_label_losses_are_means_over_items_and_labels() -> None:
@@ -158,7 +156,8 @@ def test_multi_label_losses_are_means_over_items_and_labels() -> None:
         list(data_set.x), padding=True, return_tensors="pt"
     )
     labels = torch.from_numpy(data_set.y.toarray()).float()
-    functional.binary_cross_entropy_with_logits(model(**inputs).logits, labels).backward()
+    loss = functional.binary_cross_entropy_with_logits(model(**inputs).logits, labels)
+    torch.autograd.backward(loss)
     expected = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert_same_gradient(gradient, expected)
 
@@ -177,7 +176,7 @@ def test_gradients_are_clipped_to_a_norm_of_one_by_default() -> None:
         norms.append(float(torch.stack(gradients).norm()))
     expected = [value.norm() for value in expected_gradient(data_set, [3], [0.1]).values()]
     assert norms[0] == pytest.approx(float(torch.stack(expected).norm()), rel=1e-4)
-    assert norms[0] < 0.5
+    assert norms[0] < 0.9
     assert norms[1] == pytest.approx(1.0, rel=1e-3)
 
 
@@ -224,12 +223,15 @@ def test_the_plan_says_what_will_be_trained() -> None:
     assert not first.multi_label
 
 
-def test_epoch_end_logits_are_those_of_predict() -> None:
+@pytest.mark.parametrize("validation_set_size", [0.0, 0.3])
+def test_epoch_end_logits_are_those_of_predict(validation_set_size: float) -> None:
     recorder, data_set = ListRecorder("epoch_end"), texts.single(30)
-    clf = classifier(num_epochs=3, recorder=recorder).fit(data_set)
+    clf = classifier(num_epochs=3, recorder=recorder, validation_set_size=validation_set_size)
+    clf.fit(data_set)
+    trained, best = sorted(recorder.plans[0].ids.tolist()), history_of(clf).best_epoch
     torch.testing.assert_close(
-        recorder.logits_of(2).double().softmax(dim=1),
-        torch.from_numpy(clf.predict_proba(data_set)),
+        recorder.logits_of(best).double().softmax(dim=1),
+        torch.from_numpy(clf.predict_proba(data_set)[trained]),
         atol=1e-5,
         rtol=1e-5,
     )
@@ -380,7 +382,7 @@ def test_uniform_selection_trains_a_share_of_each_epoch() -> None:
         num_epochs=4, batch_size=4, batch_selector=UniformSelector(20), recorder=recorder
     ).fit(texts.single(40))
     assert [len(set(recorder.ids_of(epoch))) for epoch in range(4)] == [8] * 4
-    assert clf.history_.num_steps == 8
+    assert history_of(clf).num_steps == 8
     assert len({tuple(sorted(recorder.ids_of(epoch))) for epoch in range(4)}) > 1
 
 
@@ -414,6 +416,52 @@ def test_a_bad_choice_is_an_error_that_names_the_selector(
 
     with pytest.raises(ValueError, match="Careless"):
         classifier(batch_selector=Careless([])).fit(texts.single(24))
+
+
+# Several GPUs
+
+
+class Halves(torch.nn.Module):
+    """Does what torch's DataParallel does with two GPUs: half of a batch each, outputs joined."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.given: list[set[str]] = []
+
+    def forward(self, **inputs: Any) -> SequenceClassifierOutput:  # noqa: ANN401
+        assert all(isinstance(value, Tensor) for value in inputs.values())
+        assert len({len(value) for value in inputs.values()}) == 1, "not all have the batch's size"
+        self.given.append(set(inputs))
+        halves = [{k: v.chunk(2)[n] for k, v in inputs.items()} for n in range(2)]
+        return SequenceClassifierOutput(
+            logits=torch.cat([self.module(**half).logits for half in halves])
+        )
+
+
+def test_data_parallel_splits_the_models_inputs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids, labels and weights stay together, so the loss is that of the whole batch."""
+    made: list[Halves] = []
+
+    class Watched(Halves):
+        def __init__(self, module: torch.nn.Module) -> None:
+            super().__init__(module)
+            made.append(self)
+
+    monkeypatch.setattr(torch.nn, "DataParallel", Watched)
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda _: 2))
+    data_set, recorder = texts.single(21), ListRecorder("training")
+    weights = np.linspace(1, 3, 21)
+    options: dict[str, Any] = {"batch_size": 21, "recorder": recorder}
+    clf = still(**options)
+    with StepLog() as log:
+        clf.fit(data_set, weights=weights)
+    scaled = (weights / weights.mean()).tolist()
+    assert_same_gradient(log.gradient(0, clf.model), expected_gradient(data_set, range(21), scaled))
+    assert sorted(recorder.ids_of(0)) == list(range(21))
+    assert made[0].given == [{"input_ids", "attention_mask", "token_type_ids"}]
+    assert not isinstance(clf.model, Halves)
+    assert clf.predict_proba(data_set).shape == (21, 3)
 
 
 # Batches

@@ -1,33 +1,24 @@
-"""What a query costs: ours against small-text's own, on the same vectors, in one run."""
+"""What a query costs on frozen vectors: ours against small-text's own."""
 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 from scipy.special import softmax
 from small_text import AnchorSubsampling, Classifier, LeastConfidence, QueryStrategy, SklearnDataset
 from small_text.vector_indexes import HNSWIndex as HostHNSWIndex
 from small_text.vector_indexes import VectorIndexFactory
 
-from benchmarks.environment import describe_environment
+from benchmarks.perf.shared import REPEATS_HEADING, make_table, ratios, spread
 from small_text_ext import AnchorAL, ExactIndex, HNSWIndex, PoolEmbeddings
-from small_text_ext._files import write_json
 from small_text_ext.pool.vectors import unit_rows
-
-app = typer.Typer(help="Measure speed: ours and the peer's in one run.", no_args_is_help=True)
-# In a file or a pipe there is no width to keep to.
-console = Console(width=None if sys.stdout.isatty() else 140)
 
 # The host's defaults, given to both sides.
 NUM_ANCHORS, NUM_NEIGHBORS, SUBPOOL_SIZE, NUM_QUERIED = 10, 50, 500, 25
@@ -230,7 +221,9 @@ def time_queries(make: MakeStrategy, pool: Pool, rounds: int) -> list[float]:
     return seconds
 
 
-def measure(pool: Pool, rounds: int, repeats: int) -> dict[str, Timing]:
+def measure(
+    pool: Pool, rounds: int, repeats: int, report: Callable[[str], object]
+) -> dict[str, Timing]:
     """Time every contestant, in turn within each repeat.
 
     Parameters
@@ -241,6 +234,8 @@ def measure(pool: Pool, rounds: int, repeats: int) -> dict[str, Timing]:
         Queries of a run.
     repeats : int
         Runs of each.
+    report : callable
+        Told what is being timed.
 
     Returns
     -------
@@ -253,83 +248,49 @@ def measure(pool: Pool, rounds: int, repeats: int) -> dict[str, Timing]:
         time_queries(make, warm_up, 2)
     for repeat in range(repeats):
         for name, make in CONTESTANTS.items():
-            with console.status(f"repeat {repeat + 1} of {repeats}: {name}"):
-                timings[name].queries.append(time_queries(make, pool, rounds))
+            report(f"repeat {repeat + 1} of {repeats}: {name}")
+            timings[name].queries.append(time_queries(make, pool, rounds))
     return timings
 
 
-def _range(values: list[float]) -> str:
-    return f"{statistics.median(values):.3f} [{min(values):.3f}, {max(values):.3f}]"
+def contestant_table(timings: Mapping[str, Timing], title: str) -> Table:
+    """Return the seconds of each contestant."""
+    rows = [
+        (
+            timing.name,
+            spread([seconds[0] for seconds in timing.queries]),
+            spread(timing.later()),
+            spread(timing.totals()),
+        )
+        for timing in timings.values()
+    ]
+    columns = ("strategy", "first query, s", "a later query, s", "all queries, s")
+    return make_table(f"{title}: {REPEATS_HEADING}", columns, rows)
 
 
-def _contestant_table(timings: dict[str, Timing], title: str) -> Table:
-    table = Table(title=title)
-    for column in ("strategy", "first query, s", "a later query, s", "all queries, s"):
-        table.add_column(column)
-    for timing in timings.values():
-        first = [seconds[0] for seconds in timing.queries]
-        table.add_row(timing.name, _range(first), _range(timing.later()), _range(timing.totals()))
-    return table
-
-
-def ratios(timings: dict[str, Timing]) -> list[dict[str, Any]]:
+def pair_ratios(timings: Mapping[str, Timing]) -> list[dict[str, Any]]:
     """Divide the peer's seconds by ours, repeat by repeat.
 
     Parameters
     ----------
-    timings : dict of str to Timing
+    timings : mapping of str to Timing
         By contestant.
 
     Returns
     -------
     list of dict
-        For each pair the median ratio over all queries and over later ones.
+        For each pair the ratios over all queries and over later ones, one per repeat.
     """
     rows = []
     for mine, peer in PAIRS:
-        both = timings[mine], timings[peer]
-        total = [b / a for a, b in zip(both[0].totals(), both[1].totals(), strict=True)]
-        later = [b / a for a, b in zip(both[0].later(), both[1].later(), strict=True)]
+        a, b = timings[mine], timings[peer]
+        total, later = ratios(b.totals(), a.totals()), ratios(b.later(), a.later())
         rows.append({"ours": mine, "peer": peer, "total": total, "later": later})
     return rows
 
 
-def _ratio_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=r"peer's seconds / ours: median \[min, max] over repeats")
-    for column in ("ours", "peer", "all queries", "later queries"):
-        table.add_column(column)
-    for row in rows:
-        table.add_row(row["ours"], row["peer"], _range(row["total"]), _range(row["later"]))
-    return table
-
-
-@app.callback()
-def main() -> None:
-    """Measure speed: ours and the peer's in one run."""
-
-
-@app.command()
-def anchoral(
-    pool: Annotated[int, typer.Option(min=1000, help="Texts in the pool.")] = 100_000,
-    rounds: Annotated[int, typer.Option(min=2, help="Queries of a run.")] = 4,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each contestant.")] = 3,
-    columns: Annotated[int, typer.Option(min=2, help="Dimensions of a vector.")] = 384,
-    out: Annotated[Path | None, typer.Option(help="Also write the seconds as JSON.")] = None,
-) -> None:
-    """Query cost of AnchorAL and of small-text's AnchorSubsampling, the index included.
-
-    Same clustered vectors, labels, anchors, neighbours and subpool size for all; a classifier
-    that embeds for nothing, which flatters the host: it embeds and scores the whole pool each time.
-    """
-    made = make_pool(pool, columns, seed=0)
-    timings = measure(made, rounds, repeats)
-    rows = ratios(timings)
-    title = f"{pool:,} vectors of {columns}, {rounds} queries, {repeats} repeats"
-    console.print(_contestant_table(timings, rf"{title}: median \[min, max]"))
-    console.print(_ratio_table(rows))
-    if out is not None:
-        environment = describe_environment(threads=0, device="cpu").model_dump(mode="json")
-        seconds = {name: timing.queries for name, timing in timings.items()}
-        settings = {"pool": pool, "rounds": rounds, "repeats": repeats, "columns": columns}
-        content = {"settings": settings, "seconds": seconds, "ratios": rows}
-        write_json(out, {**content, "environment": environment})
+def ratio_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the ratios of each pair."""
+    cells = [(r["ours"], r["peer"], spread(r["total"]), spread(r["later"])) for r in rows]
+    columns = ("ours", "peer", "all queries", "later queries")
+    return make_table(f"peer's seconds / ours: {REPEATS_HEADING}", columns, cells)

@@ -1,0 +1,12 @@
+"""What things cost: ours and small-text's own, in one run."""
+
+from __future__ import annotations
+
+import typer
+
+from benchmarks.perf.anchoral import anchoral as measure_anchoral
+from benchmarks.perf.classifier import classifier as measure_classifier
+
+app = typer.Typer(help="Measure speed: ours and the peer's in one run.", no_args_is_help=True)
+app.command("anchoral")(measure_anchoral)
+app.command("classifier")(measure_classifier)

@@ -1,0 +1,147 @@
+"""Classifiers on texts: an encoder that is fine-tuned anew every round."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from benchmarks.kinds import ClassifierKind, FactoryRequest, field_names, signature_names
+from small_text_ext._extras import require_extra
+
+# Tokenizer and configuration are those of the model, whose fingerprint is in the results; progress
+# and precision of the host's kind, and its cache, are no part of an experiment.
+_TRANSFORMER_GIVEN = frozenset(
+    {"amp_args", "cache_dir", "config", "memory_fix", "show_progress", "tokenizer", "verbosity"}
+)
+_SETFIT_GIVEN = frozenset(
+    {
+        "amp_args",
+        "model_loading_strategy",
+        "output_dir",
+        "sentence_transformer_model",
+        "setfit_model_args",
+        "show_progress_bar",
+    }
+)
+# What a suite says once and the host asks for twice: for training, and for everything else.
+_SETFIT_SHARED = frozenset({"max_length"})
+
+
+def _build_transformer(request: FactoryRequest) -> Any:  # noqa: ANN401
+    from small_text_ext import TransformerArguments, TransformerClassificationFactory
+
+    fields = field_names(TransformerArguments)
+    model = {name: value for name, value in request.params.items() if name in fields}
+    kwargs = {name: value for name, value in request.params.items() if name not in fields}
+    return TransformerClassificationFactory(
+        TransformerArguments(str(request.model), **model),
+        request.num_classes,
+        classification_kwargs={
+            **kwargs,
+            "seed": request.seed,
+            "device": request.device,
+            "show_progress": False,
+        },
+    )
+
+
+def _transformer_parameters() -> set[str]:
+    from small_text_ext import TransformerArguments, TransformerClassification
+
+    return signature_names(TransformerClassification) | field_names(TransformerArguments)
+
+
+def _build_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
+    require_extra("setfit", "setfit")
+    from small_text import SetFitClassification, SetFitClassificationFactory, SetFitModelArguments
+
+    # TOML has no tuples, and the host tells a pair (body, head) from one number by its type.
+    params = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in request.params.items()
+    }
+    own = signature_names(SetFitClassification)
+    model = {name: params[name] for name in params if name not in own or name in _SETFIT_SHARED}
+    kwargs = {name: params[name] for name in params if name in own}
+    arguments = SetFitModelArguments(
+        request.model, **model, seed=request.seed, show_progress_bar=False
+    )
+    return _QuietFactory(
+        SetFitClassificationFactory(
+            arguments,
+            request.num_classes,
+            classification_kwargs={**kwargs, "device": request.device},
+        )
+    )
+
+
+def _setfit_parameters() -> set[str]:
+    require_extra("setfit", "setfit")
+    from small_text import SetFitClassification, SetFitModelArguments
+
+    return signature_names(SetFitClassification) | signature_names(SetFitModelArguments)
+
+
+class _QuietFactory:
+    """A factory of SetFit classifiers whose fits print nothing and leave no folder behind.
+
+    setfit shows progress bars, prints its losses, and makes a folder for checkpoints in the working
+    directory, whatever it is told; the arguments of the host reach none of the three.
+    """
+
+    def __init__(self, factory: Any) -> None:  # noqa: ANN401
+        self._factory = factory
+
+    def new(self) -> Any:  # noqa: ANN401
+        """Return a new classifier."""
+        classifier = self._factory.new()
+        fit = classifier.fit
+
+        def quiet_fit(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            with tempfile.TemporaryDirectory() as folder, _silence():
+                classifier.setfit_model_args.output_dir = folder
+                return fit(*args, **kwargs)
+
+        classifier.fit = quiet_fit
+        return classifier
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Let nothing be printed or logged below an error while the block runs."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with ExitStack() as stack:
+            null = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(null))
+            stack.enter_context(redirect_stderr(null))
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+TEXT_CLASSIFIERS: Mapping[str, ClassifierKind] = {
+    "transformer": ClassifierKind(
+        "a pretrained encoder, fine-tuned on the texts; --model",
+        _build_transformer,
+        _transformer_parameters,
+        features="texts",
+        default_model="minilm",
+        given=_TRANSFORMER_GIVEN,
+    ),
+    "setfit": ClassifierKind(
+        "small-text's SetFit, contrastive pairs and a logistic head; --model, extra setfit",
+        _build_setfit,
+        _setfit_parameters,
+        features="texts",
+        default_model="minilm",
+        given=_SETFIT_GIVEN,
+    ),
+}
+"""Kinds that are fitted on texts, by name."""
