@@ -14,11 +14,13 @@ from pathlib import Path
 from benchmarks.results import Environment
 
 _PACKAGES = (
+    "accelerate",
     "hnswlib",
     "numpy",
     "scikit-learn",
     "scipy",
     "sentence-transformers",
+    "setfit",
     "small-text",
     "small-text-ext",
     "torch",
@@ -50,7 +52,17 @@ def describe_environment(threads: int, device: str | None) -> Environment:
         threads=threads,
         device=device or "auto",
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        bfloat16=_has_bfloat16(device),
     )
+
+
+def _has_bfloat16(device: str | None) -> bool | None:
+    from small_text_ext.training.precision import default_device, has_bfloat16
+
+    try:
+        return has_bfloat16(default_device(device))
+    except RuntimeError:  # a device that is none: the error of the unit says so
+        return None
 
 
 @cache

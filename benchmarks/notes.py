@@ -11,7 +11,14 @@ from benchmarks.results import Environment, UnitResult
 from benchmarks.statistics import MIN_SEEDS_TO_MARK
 from benchmarks.tables import Comparison, markdown_table, percent
 
-_SHOWN_PACKAGES = ("small-text-ext", "small-text", "scikit-learn", "torch", "numpy")
+_SHOWN_PACKAGES = (
+    "small-text-ext",
+    "small-text",
+    "scikit-learn",
+    "torch",
+    "transformers",
+    "numpy",
+)
 _MESSAGE_LENGTH = 160
 
 
@@ -37,12 +44,23 @@ def section_facts(comparison: Comparison) -> str:
         f"pool of {_counts(first.pool_counts, dataset.minority)}; "
         f"test set of {_counts(first.test_counts, dataset.minority)}",
         f"encoder `{encoder.id}` ({encoder.precision}, weights `{encoder.fingerprint[:12]}`)",
+        *_model_facts(first),
         f"{protocol.initial_size} initial labels, {protocol.initial_minority} of them of each "
         f"{'minority ' if dataset.minority else ''}class; "
         f"{protocol.rounds} queries of {protocol.query_size}{reached}",
         f"seeds: {comparison.num_seeds} ({', '.join(map(str, comparison.seeds))})",
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _model_facts(result: UnitResult) -> Iterator[str]:
+    classifier = result.spec.classifier
+    if classifier.model is not None:
+        model = classifier.model
+        yield (
+            f"classifier `{classifier.id}` fine-tunes `{model.id}` "
+            f"(weights `{model.fingerprint[:12]}`) in every round"
+        )
 
 
 def section_warnings(comparison: Comparison, sections: Sequence[Section]) -> Iterator[str]:
@@ -231,6 +249,7 @@ def _environment_line(result: UnitResult) -> str:
         f"{name} {place.packages[name]}" for name in _SHOWN_PACKAGES if name in place.packages
     ]
     return (
-        f"{place.cpu}, {_plural(place.threads, 'thread')}, {place.device}; Python {place.python}, "
+        f"{place.cpu}, {_plural(place.threads, 'thread')}, {place.device}"
+        f"{', bfloat16 in hardware' if place.bfloat16 else ''}; Python {place.python}, "
         f"{', '.join(packages)}{_revision(place)}"
     )

@@ -164,7 +164,11 @@ class UnitSpec(_Record):
 
 
 class Environment(_Record):
-    """Where a unit ran. Never part of the hash: it should not change a number."""
+    """Where a unit ran. Never part of the hash: it should not change a number.
+
+    ``bfloat16`` tells whether the device multiplies bfloat16 matrices in hardware, which a
+    classifier on texts then does by default; None where nobody looked.
+    """
 
     python: str
     packages: dict[str, str]
@@ -174,6 +178,7 @@ class Environment(_Record):
     threads: int
     device: str
     finished_at: str
+    bfloat16: bool | None = None
 
 
 class RoundRecord(_Record):

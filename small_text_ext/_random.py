@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 
 import numpy as np
 
@@ -74,6 +75,8 @@ def derived_generator(seed: int, *parts: int) -> np.random.Generator:
 def preserved_global_state(seed: int | None = None, torch: bool = False) -> Iterator[None]:
     """Run a block, then put the global random states of Python, numpy (and torch) back.
 
+    One thread at a time: others that want the same wait.
+
     Parameters
     ----------
     seed : int or None, default=None
@@ -87,6 +90,16 @@ def preserved_global_state(seed: int | None = None, torch: bool = False) -> Iter
     None
         Control, with the states as described.
     """
+    with _lock:
+        yield from _preserved(seed, torch)
+
+
+# The states are those of the whole process: two threads that seed and restore them at a time would
+# each draw from, and put back, the other's.
+_lock = RLock()
+
+
+def _preserved(seed: int | None, torch: bool) -> Iterator[None]:
     # The legacy global state is not ours to draw from, only to hand to the host and to restore.
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:

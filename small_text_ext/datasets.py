@@ -29,7 +29,8 @@ class TextPairDataset(TextDataset):
     """Pairs of texts with one label (or set of labels) each: entailment, paraphrase, questions.
 
     It is used as small-text's ``TextDataset`` is; classifiers of this package encode both texts of
-    a pair together, with the separators that the encoder was trained with.
+    a pair together, with what separates them in the encoder's tokenizer (GPT-2's has nothing that
+    does).
 
     Parameters
     ----------

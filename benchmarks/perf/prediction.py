@@ -15,7 +15,6 @@ from benchmarks.perf.contestants import Sides, host_dataset, our_dataset, set_ho
 from benchmarks.perf.shared import ratios, synchronize
 from benchmarks.suggestions import SuiteError
 from small_text_ext.training.precision import Precision
-from small_text_ext.training.tokens import lengths
 
 # The length at which the host has all the texts it is given; longer padding, fewer texts.
 _FULL_LENGTH = 128
@@ -102,12 +101,7 @@ class PredictionPlan:
 def longest_text(sides: Sides, sample: LabeledTexts) -> int:
     """Return the tokens of the longest text: the smallest fixed length that cuts none."""
     tokenizer = sides.ours["float32"].tokenizer
-    return int(lengths(_encoded(tokenizer, sample)).max())
-
-
-def _encoded(tokenizer: Any, sample: LabeledTexts) -> list[dict[str, list[int]]]:  # noqa: ANN401
-    ids = tokenizer(list(sample.texts), verbose=False)["input_ids"]
-    return [{"input_ids": row} for row in ids]
+    return max(len(ids) for ids in tokenizer(list(sample.texts), verbose=False)["input_ids"])
 
 
 def check_lengths(fixed_lengths: Sequence[int], longest: int) -> None:

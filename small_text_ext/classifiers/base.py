@@ -103,8 +103,9 @@ class TrainedClassifier(EmbeddingMixin, Classifier):
                 f"validation_set_size is {validation_set_size}: pass a share of at least 0 and "
                 "below 1."
             )
-        self.num_classes = num_classes
-        self.multi_label = multi_label
+        # numpy's integers, as y.max() + 1 is one, could not be written as JSON.
+        self.num_classes = int(num_classes)
+        self.multi_label = bool(multi_label)
         self.class_weight = class_weight
         self.validation_set_size = validation_set_size
         self.seed = resolve_seed(seed)

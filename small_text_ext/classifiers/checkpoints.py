@@ -4,15 +4,49 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from small_text_ext._files import part_of, write_json
-from small_text_ext.classifiers.pretrained import Pretrained, quiet
-from small_text_ext.training.tokens import TextTokenizer
+from small_text_ext._random import preserved_global_state
+from small_text_ext.classifiers.pretrained import Pretrained, quiet, text_tokenizer
 
 _DESCRIPTION = "classifier.json"
 _FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PickledModel:
+    """A model as what it is rebuilt from; the module itself carries hooks that no pickle takes.
+
+    Parameters
+    ----------
+    kind : type
+        Its class.
+    config : transformers.PretrainedConfig
+        Its configuration.
+    state : dict of str to torch.Tensor
+        Parameters and buffers.
+    """
+
+    kind: type[Any]
+    config: Any
+    state: dict[str, torch.Tensor]
+
+    @classmethod
+    def of(cls, model: Any) -> PickledModel:  # noqa: ANN401
+        """Take a model apart."""
+        return cls(type(model), model.config, model.state_dict())
+
+    def restored(self) -> Any:  # noqa: ANN401
+        """Put the model together again, in evaluation mode."""
+        with preserved_global_state(0, torch=True):
+            model = self.kind(self.config)
+        model.load_state_dict(self.state)
+        return model.eval()
 
 
 def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping[str, Any]) -> None:
@@ -101,5 +135,5 @@ def load_checkpoint(folder: str | Path) -> tuple[Pretrained, dict[str, Any]]:
     with quiet():
         model = AutoModelForSequenceClassification.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    pretrained = Pretrained(model.eval(), TextTokenizer(tokenizer, description["max_length"]))
-    return pretrained, description["options"]
+    texts = text_tokenizer(tokenizer, model.config, description["max_length"])
+    return Pretrained(model.eval(), texts), description["options"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,8 +58,8 @@ def resolve_model_arguments(model_args: Any, cache_dir: str | None = None) -> Mo
     TypeError
         If they are something else.
     """
-    if isinstance(model_args, str):
-        model_args = TransformerArguments(model_args)
+    if isinstance(model_args, str | Path):
+        model_args = TransformerArguments(str(model_args))
     if isinstance(model_args, TransformerArguments):
         return ModelChoice(_cached(model_args, {"cache_dir": cache_dir} if cache_dir else {}))
     names = ("model", "tokenizer", "config", "model_kwargs", "tokenizer_kwargs", "config_kwargs")
@@ -86,16 +87,11 @@ def _loading_options(model_args: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 def _cached(args: TransformerArguments, options: Mapping[str, Any]) -> TransformerArguments:
-    if not options:
-        return args
-    return TransformerArguments(
-        args.model,
-        args.tokenizer,
-        args.config,
-        args.max_length,
-        {**options, **args.model_kwargs},
-        {**options, **args.tokenizer_kwargs},
-        {**options, **args.config_kwargs},
+    return replace(
+        args,
+        model_kwargs={**options, **args.model_kwargs},
+        tokenizer_kwargs={**options, **args.tokenizer_kwargs},
+        config_kwargs={**options, **args.config_kwargs},
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging import ERROR
+from pathlib import Path
+from threading import RLock
 from typing import Any, Literal
 
 import torch
@@ -30,15 +32,16 @@ class TransformerArguments:
 
     Parameters
     ----------
-    model : str
-        A name on the hub, or a folder.
-    tokenizer : str or None, default=None
+    model : str or pathlib.Path
+        A name on the hub, or a folder. A classification head that comes with it is kept where it
+        has as many classes, and replaced by a new one otherwise.
+    tokenizer : str, pathlib.Path or None, default=None
         The same for the tokenizer; None takes the model's.
-    config : str or None, default=None
+    config : str, pathlib.Path or None, default=None
         The same for the configuration; None takes the model's.
     max_length : int or None, default=None
-        Tokens a text is cut to. None is what the model can take, at most 512: as the time of a
-        batch grows with its longest text, ask for more where the texts need it.
+        Tokens a text is cut to. None is what model and tokenizer are made for, at most 512: as the
+        time of a batch grows with its longest text, ask for more where the texts need it.
     model_kwargs, tokenizer_kwargs, config_kwargs : mapping of str to Any, default={}
         Further arguments of ``from_pretrained`` of each; the number of labels is set by the
         classifier.
@@ -63,6 +66,9 @@ class TransformerArguments:
     config_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("model", "tokenizer", "config"):
+            if isinstance(getattr(self, name), Path):
+                object.__setattr__(self, name, str(getattr(self, name)))
         if not isinstance(self.model, str) or not self.model:
             raise ValueError(f"model is {self.model!r}: pass a name on the hub, or a folder.")
         if self.max_length is not None and self.max_length < 1:
@@ -83,7 +89,7 @@ class Pretrained:
 def load_pretrained(
     args: TransformerArguments, num_classes: int, multi_label: bool, seed: int
 ) -> Pretrained:
-    """Load an encoder with a new classification head, quietly.
+    """Load an encoder with a classification head, quietly.
 
     Parameters
     ----------
@@ -94,7 +100,7 @@ def load_pretrained(
     multi_label : bool
         Noted in the configuration, which travels with a saved model.
     seed : int
-        What the head is drawn from; the global random states stay as they were.
+        What a new head is drawn from; the global random states stay as they were.
 
     Returns
     -------
@@ -106,42 +112,92 @@ def load_pretrained(
     OSError
         If the model is neither a folder nor to be had from the hub.
     ValueError
-        If its tokenizer has no token to pad with, or ``max_length`` is more than it takes.
+        If its tokenizer has no token to pad with, ``max_length`` is more than it takes, or the
+        checkpoint does not hold the weights of such an encoder.
     """
+    try:
+        with preserved_global_state(seed, torch=True), quiet():
+            return _loaded(args, num_classes, multi_label)
+    except OSError as error:
+        raise OSError(
+            f"{args.model} could not be loaded: pass a folder that holds a model, or a name on the "
+            f"hub where that can be reached. ({error})"
+        ) from error
+
+
+def _loaded(args: TransformerArguments, num_classes: int, multi_label: bool) -> Pretrained:
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-    with quiet(), preserved_global_state(seed, torch=True):
-        config = AutoConfig.from_pretrained(
-            args.config or args.model,
-            num_labels=num_classes,
-            problem_type=(
-                "multi_label_classification" if multi_label else "single_label_classification"
-            ),
-            **args.config_kwargs,
+    config = AutoConfig.from_pretrained(
+        args.config or args.model,
+        num_labels=num_classes,
+        problem_type=(
+            "multi_label_classification" if multi_label else "single_label_classification"
+        ),
+        **args.config_kwargs,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer or args.model, **args.tokenizer_kwargs)
+    limit = _text_limit(args, config, tokenizer)
+    _resolve_padding(args, config, tokenizer)
+    _resolve_attention(config)
+    options = {"dtype": torch.float32, "ignore_mismatched_sizes": True, **args.model_kwargs}
+    model, found = AutoModelForSequenceClassification.from_pretrained(
+        args.model, config=config, output_loading_info=True, **options
+    )
+    _check_loaded(args, model, found)
+    return Pretrained(model.eval(), text_tokenizer(tokenizer, config, limit))
+
+
+def text_tokenizer(tokenizer: Any, config: Any, max_length: int) -> TextTokenizer:  # noqa: ANN401
+    """Return a tokenizer that gives texts the form that a model needs.
+
+    Parameters
+    ----------
+    tokenizer : transformers.PreTrainedTokenizerBase
+        The model's own.
+    config : transformers.PretrainedConfig
+        The model's.
+    max_length : int
+        Tokens a text is cut to.
+
+    Returns
+    -------
+    TextTokenizer
+        Encoders with a decoder (T5, BART) read the text's vector at its one end token.
+    """
+    return TextTokenizer(
+        tokenizer,
+        max_length,
+        max_positions=_num_positions(config),
+        one_end=bool(getattr(config, "is_encoder_decoder", False)),
+    )
+
+
+def _check_loaded(args: TransformerArguments, model: Any, found: Mapping[str, Any]) -> None:  # noqa: ANN401
+    """Refuse a checkpoint of another architecture: it would be trained from random weights."""
+    prefix = f"{model.base_model_prefix}."
+    encoder = [name for name in model.state_dict() if name.startswith(prefix)]
+    missing = [name for name in found["missing_keys"] if name.startswith(prefix)]
+    mismatched = [name for name, *_ in found["mismatched_keys"] if name.startswith(prefix)]
+    # A pooling layer is often new, as it is not part of what was pretrained.
+    if mismatched or len(missing) > len(encoder) / 2:
+        raise ValueError(
+            f"{args.model} holds {len(encoder) - len(missing) - len(mismatched)} of the "
+            f"{len(encoder)} weights of the encoder that its configuration describes (first: "
+            f"{(mismatched or missing)[0]}): pass a checkpoint of this architecture."
         )
-        tokenizer = AutoTokenizer.from_pretrained(
-            args.tokenizer or args.model, **args.tokenizer_kwargs
-        )
-        limit = _text_limit(args, config, tokenizer)
-        _resolve_pad_token(args, config, tokenizer)
-        _resolve_attention(config, limit)
-        options = {"dtype": torch.float32, **args.model_kwargs}
-        model = AutoModelForSequenceClassification.from_pretrained(
-            args.model, config=config, **options
-        )
-    return Pretrained(model.eval(), TextTokenizer(tokenizer, limit))
 
 
 def _text_limit(args: TransformerArguments, config: Any, tokenizer: Any) -> int:  # noqa: ANN401
     """Return the longest text in tokens: what was asked for, or what the model takes, up to 512."""
-    limits = [getattr(tokenizer, "model_max_length", None), _num_positions(config)]
-    limit = min((int(number) for number in limits if number and number < 1e9), default=None)
+    limit = _num_positions(config)
     if args.max_length is None:
-        return min(limit or _MAX_LENGTH, _MAX_LENGTH)
+        # Where there is no limit, a tokenizer says so by a number beyond all texts.
+        return min(limit or _MAX_LENGTH, int(tokenizer.model_max_length), _MAX_LENGTH)
     if limit is not None and args.max_length > limit:
         raise ValueError(
-            f"max_length is {args.max_length}, but {args.model} takes at most {limit} tokens: pass "
-            "a smaller one, or None."
+            f"max_length is {args.max_length}, but {args.model} has positions for {limit} tokens: "
+            "pass a smaller one, or None."
         )
     return args.max_length
 
@@ -149,7 +205,8 @@ def _text_limit(args: TransformerArguments, config: Any, tokenizer: Any) -> int:
 def _num_positions(config: Any) -> int | None:  # noqa: ANN401
     """Return how many positions have an embedding; None for relative ones, as T5's."""
     positions = getattr(config, "max_position_embeddings", None)
-    if positions is None or positions < 1:
+    relative = not getattr(config, "position_biased_input", True)  # DeBERTa's
+    if relative or positions is None or positions < 1:
         return None
     # RoBERTa and its descendants count positions from the one after the pad token's id.
     offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
@@ -169,8 +226,13 @@ _OFFSET_POSITIONS = frozenset(
 )
 
 
-def _resolve_pad_token(args: TransformerArguments, config: Any, tokenizer: Any) -> None:  # noqa: ANN401
-    """Give a tokenizer without a pad token (GPT-2's, say) its end token, and tell the model."""
+def _resolve_padding(args: TransformerArguments, config: Any, tokenizer: Any) -> None:  # noqa: ANN401
+    """Give a tokenizer without a pad token (GPT-2's, say) its end token, and pad at the end.
+
+    Padding on the left would shift the positions of a text by that of its batch. XLNet, of relative
+    positions, reads the text's vector at the very end.
+    """
+    tokenizer.padding_side = "left" if config.model_type == "xlnet" else "right"
     if tokenizer.pad_token is None:
         substitute = tokenizer.eos_token or tokenizer.unk_token
         if substitute is None:
@@ -184,32 +246,46 @@ def _resolve_pad_token(args: TransformerArguments, config: Any, tokenizer: Any) 
         config.use_cache = False
 
 
-def _resolve_attention(config: Any, limit: int) -> None:  # noqa: ANN401
-    """Let BigBird attend in full where it would do so anyway for every text.
+def _resolve_attention(config: Any) -> None:  # noqa: ANN401
+    """Let BigBird attend in full, as it does for all but long texts anyway.
 
-    It changes over for good at the first batch that is too short for its sparse pattern, so that a
-    long text's result would depend on what came before.
+    Its sparse pattern depends on how far a batch is padded, and it changes over to full attention
+    for good at the first batch that is too short for it: a long text's result would depend on the
+    others, and on what came before. Texts of thousands of tokens take more memory this way.
     """
-    if getattr(config, "attention_type", None) != "block_sparse":
-        return
-    if limit <= (5 + 2 * config.num_random_blocks) * config.block_size:
+    if getattr(config, "attention_type", None) == "block_sparse":
         config.attention_type = "original_full"
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Load without progress bars and without the news that the head is new."""
+    """Keep transformers' progress bars, and its news that the head is new, from the user's screen.
+
+    The settings are those of the whole process: the first to ask for silence notes them, and the
+    last one to leave puts them back.
+    """
     from transformers.utils import logging
 
-    verbosity, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(ERROR)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    with _quiet_lock:
+        if not _settings:
+            _settings.append((logging.get_verbosity(), logging.is_progress_bar_enabled()))
+            logging.set_verbosity(ERROR)
+            logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        else:
+            _settings.append(_settings[0])
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
-        if had_bar:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        with _quiet_lock:
+            verbosity, had_bar = _settings.pop()
+            if not _settings:
+                logging.set_verbosity(verbosity)
+                if had_bar:
+                    logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+_quiet_lock = RLock()
+_settings: list[tuple[int, bool]] = []
 
 
 def embedding_size(model: Any) -> int:  # noqa: ANN401

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from small_text import AbstractClassifierFactory
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import TrainingArguments
+from transformers import SchedulerType, TrainingArguments
 
 from small_text_ext._random import Seed, preserved_global_state, resolve_seed
 from small_text_ext.classifiers.base import (
@@ -27,7 +27,7 @@ from small_text_ext.classifiers.base import (
     TrainedClassifier,
     check_positive_integer,
 )
-from small_text_ext.classifiers.checkpoints import load_checkpoint, save_checkpoint
+from small_text_ext.classifiers.checkpoints import PickledModel, load_checkpoint, save_checkpoint
 from small_text_ext.classifiers.host_arguments import (
     resolve_amp_arguments,
     resolve_model_arguments,
@@ -35,11 +35,13 @@ from small_text_ext.classifiers.host_arguments import (
 from small_text_ext.classifiers.pretrained import (
     EmbeddingMethod,
     Pretrained,
+    TransformerArguments,
     embedding_size,
     hidden_layers,
     load_pretrained,
     num_layers,
     pooled,
+    quiet,
     summary_is_first,
 )
 from small_text_ext.classifiers.texts import encode_items, texts_of
@@ -150,7 +152,10 @@ class TransformerClassification(TrainedClassifier):
     those by a binary loss on each logit, and predicts by a softmax); sample weights follow their
     items when a validation set is split off; the epoch of the lowest validation loss is kept, not
     the last; accuracy on the training set does not stop a fit; weights of classes are
-    scikit-learn's "balanced"; the global random states stay as they are.
+    scikit-learn's "balanced"; the global random states stay as they are. Positions and keyword
+    arguments are small-text's, but for the name of the first (``model_args``) and for `fit`'s
+    ``optimizer``, ``scheduler`` and ``model_selection``, whose places ``training_arguments``,
+    ``lr_scheduler_type`` and the best validation take.
 
     Several processes (``torchrun``, or ``accelerate launch``) train together, each its part of
     every batch. Several GPUs and float16 are the same code, and were not run by the authors.
@@ -202,7 +207,7 @@ class TransformerClassification(TrainedClassifier):
         choice = resolve_model_arguments(model_args, cache_dir)
         self.model_args = choice.args
         self.num_epochs = num_epochs
-        self.lr = lr
+        self.lr = float(lr)
         self.validations_per_epoch = validations_per_epoch
         self.device = device
         by_default = choice.batch_size or _DEFAULT_BATCH_SIZE
@@ -378,7 +383,9 @@ class TransformerClassification(TrainedClassifier):
         """
         self._check_fitted()
         pretrained = Pretrained(self.model, self._text_tokenizer)
-        save_checkpoint(folder, pretrained, {n: getattr(self, n) for n in _SAVED_OPTIONS})
+        options = {name: getattr(self, name) for name in _SAVED_OPTIONS}
+        model_args = dataclasses.asdict(self.model_args)
+        save_checkpoint(folder, pretrained, {**options, "model_args": model_args})
 
     @classmethod
     def load(cls, folder: str | Path, **options: Any) -> Self:  # noqa: ANN401
@@ -404,7 +411,8 @@ class TransformerClassification(TrainedClassifier):
             If it was saved by a version that this one cannot read.
         """
         pretrained, saved = load_checkpoint(folder)
-        clf = cls(str(folder), **{**saved, **options})
+        model_args = TransformerArguments(**saved.pop("model_args"))
+        clf = cls(**{"model_args": model_args, **saved, **options})
         clf.model, clf._text_tokenizer = pretrained.model, pretrained.tokenizer
         return clf
 
@@ -416,17 +424,21 @@ class TransformerClassification(TrainedClassifier):
         early_stopping: Any = None,  # noqa: ANN401
     ) -> None:
         # Before a model is loaded: what is no text should not cost that time.
-        texts_of(train.data_set)
+        texts = texts_of(train.data_set)
+        held_out = None if validation is None else texts_of(validation.data_set)
         pretrained = self._start(seed)
         tokenizer, device = pretrained.tokenizer, default_device(self.device)
         model = pretrained.model.to(device)
-        history = self._tuner(seed, early_stopping).fit(
-            model,
-            tokenizer,
-            self._tokenized(train, tokenizer),
-            self._forward(model, tokenizer, inference=False),
-            None if validation is None else self._tokenized(validation, tokenizer),
-        )
+        with quiet():
+            history = self._tuner(seed, early_stopping).fit(
+                model,
+                tokenizer,
+                self._tokenized(train, texts, tokenizer),
+                self._forward(model, tokenizer, inference=False),
+                self._tokenized(validation, held_out, tokenizer)
+                if validation and held_out
+                else None,
+            )
         self.model, self._text_tokenizer, self.history_ = model, tokenizer, history
 
     def _start(self, seed: int) -> Pretrained:
@@ -445,7 +457,7 @@ class TransformerClassification(TrainedClassifier):
             warmup=self.warmup,
             lr_scheduler_type=self.lr_scheduler_type,
             validations_per_epoch=self.validations_per_epoch,
-            patience=None if patience is None else patience * self.validations_per_epoch,
+            patience=patience,
             early_stopping=None if early_stopping == "none" else early_stopping,
             group_by_length=self.group_by_length,
             dtype=resolve_precision(self.precision, default_device(self.device)),
@@ -456,8 +468,7 @@ class TransformerClassification(TrainedClassifier):
             seed=seed,
         )
 
-    def _tokenized(self, items: Items, tokenizer: Any) -> TokenizedItems:  # noqa: ANN401
-        texts = texts_of(items.data_set)
+    def _tokenized(self, items: Items, texts: list[Any], tokenizer: Any) -> TokenizedItems:  # noqa: ANN401
         return TokenizedItems(
             features=encode_items([texts[row] for row in items.rows], tokenizer),
             labels=torch.from_numpy(items.labels),
@@ -521,7 +532,8 @@ class TransformerClassification(TrainedClassifier):
         model = self.model.to(default_device(self.device))
         call = functools.partial(model, output_hidden_states=True) if hidden else model
         forward = self._forward(call, self._text_tokenizer)
-        with _mode(model, training=num_samples > 1), self._progress(texts, num_samples) as report:
+        mode = _mode(model, training=num_samples > 1)
+        with quiet(), mode, self._progress(texts, num_samples) as report:
             for start in range(0, len(texts), _TEXTS_AT_A_TIME):
                 part = texts[start : start + _TEXTS_AT_A_TIME]
                 features = encode_items(part, self._text_tokenizer)
@@ -539,11 +551,15 @@ class TransformerClassification(TrainedClassifier):
             yield bar.update
 
     def __getstate__(self) -> dict[str, Any]:
-        # Parameters travel on the CPU: the file must open on a machine without this one's GPU.
-        model = self.model
-        if model is not None and model.device.type != "cpu":
-            model = copy.deepcopy(model).cpu()
+        # Parameters travel on the CPU: the file must open on a machine without this one's GPU. They
+        # go back to it when they are next needed; a copy might not fit beside them.
+        model = None if self.model is None else PickledModel.of(self.model.cpu())
         return {**self.__dict__, "model": model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.model is not None:
+            self.model = state["model"].restored()
 
 
 class TransformerClassificationFactory(AbstractClassifierFactory):
@@ -626,7 +642,7 @@ _SAVED_OPTIONS = (
 
 @contextmanager
 def _mode(model: Any, training: bool) -> Iterator[None]:  # noqa: ANN401
-    """Switch dropout on or off; no encoder here has another layer that minds the mode."""
+    """Switch dropout on or off."""
     model.train(training)
     try:
         yield
@@ -646,6 +662,11 @@ def _check_options(clf: TransformerClassification) -> None:
         raise ValueError(f"weight_decay is {clf.weight_decay}: pass a number of at least 0.")
     if not 0 <= clf.warmup < 1:
         raise ValueError(f"warmup is {clf.warmup}: pass a share of at least 0 and below 1.")
+    if clf.lr_scheduler_type not in list(SchedulerType):
+        raise ValueError(
+            f"lr_scheduler_type is {clf.lr_scheduler_type!r}: pass one of "
+            f"{[kind.value for kind in SchedulerType]}."
+        )
     _check_training_arguments(clf.training_arguments)
     device = default_device(clf.device)
     resolve_precision(clf.precision, device)

@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -23,13 +23,18 @@ from small_text_ext.training.trainer import SelectiveTrainer, TokenizedItems, nu
 
 MANAGED_ARGUMENTS = frozenset(
     {
+        "auto_find_batch_size",
         "bf16",
         "data_seed",
+        "dataloader_drop_last",
         "dataloader_num_workers",
         "disable_tqdm",
         "do_eval",
+        "eval_on_start",
         "eval_strategy",
         "fp16",
+        "include_num_input_tokens_seen",
+        "label_smoothing_factor",
         "learning_rate",
         "load_best_model_at_end",
         "lr_scheduler_type",
@@ -48,7 +53,7 @@ MANAGED_ARGUMENTS = frozenset(
         "weight_decay",
     }
 )
-"""Training arguments that the fit sets itself."""
+"""Training arguments that the fit sets itself, or that mean nothing to it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class FineTuner:
     validations_per_epoch : int, default=1
         How often the validation set is looked at.
     patience : int or None, default=None
-        Stop after this many validations without a lower loss; None never stops.
+        Stop after so many epochs without a lower loss; None never stops.
     early_stopping : object or None, default=None
         A further rule: small-text's ``EarlyStoppingHandler``.
     group_by_length : bool, default=True
@@ -145,15 +150,14 @@ class FineTuner:
         MemoryError
             If a single text does not fit into memory.
         ValueError
-            If the selector's candidate batch is smaller than the batch size, or its choice cannot
-            be trained.
+            If a rule to stop by asks for a validation set and there is none, or if the selector's
+            candidate batch is smaller than the batch size, or its choice cannot be trained.
         """
         with (
             preserved_global_state(self.seed, torch=True),
             tempfile.TemporaryDirectory(prefix="small-text-ext-") as folder,
         ):
-            best = BestEpoch(model, self.patience)
-            observer = _Observer(self, best, validation)
+            observer = _Observer(self, validation)
             trainer = SelectiveTrainer(
                 model,
                 self._arguments(folder, forward.device),
@@ -169,10 +173,12 @@ class FineTuner:
             try:
                 observer.watch(trainer)
                 trainer.train()
-                best.restore()
+                observer.best.restore()
             finally:
                 observer.close()
                 _release(trainer, model)
+        if self.recorder is not None:
+            self.recorder.end(observer.num_completed)
         return observer.history
 
     def _arguments(self, folder: str, device: torch.device) -> TrainingArguments:
@@ -203,17 +209,23 @@ class FineTuner:
 class _Observer(TrainerCallback):
     """Measures a fit: losses, the best epoch, whether to stop, and what a recorder wants to see."""
 
-    def __init__(
-        self, tuner: FineTuner, best: BestEpoch, validation: TokenizedItems | None
-    ) -> None:
-        self.tuner, self.best, self.validation = tuner, best, validation
-        self.history = TrainingHistory(validation_losses=best.losses)
+    def __init__(self, tuner: FineTuner, validation: TokenizedItems | None) -> None:
+        self.tuner, self.validation = tuner, validation
+        self.history = TrainingHistory()
+        self.validated_epochs: list[int] = []
+        self.num_completed = 0
         self.bar: Any = None
-        self.num_trained = 0
 
     def watch(self, trainer: SelectiveTrainer) -> None:
         """Begin with the fit of a trainer."""
         self.trainer = trainer
+        # More often than there are steps, nothing new is to be seen.
+        self.times = min(self.tuner.validations_per_epoch, self._steps_per_epoch())
+        patience = self.tuner.patience
+        self.best = BestEpoch(
+            cast(Any, trainer.model), None if patience is None else patience * self.times
+        )
+        self.history.validation_losses = self.best.losses
         trainer.args.warmup_steps = round(self.tuner.warmup * self._num_steps())
         disable = None if self.tuner.show_progress is None else not self.tuner.show_progress
         self.bar = tqdm(total=self._num_steps(), desc="fit", unit="step", disable=disable)
@@ -234,7 +246,8 @@ class _Observer(TrainerCallback):
         """Validate where it is due."""
         self.bar.update()
         self.history.num_steps = state.global_step
-        steps, times = self._steps_per_epoch(), self.tuner.validations_per_epoch
+        steps, times = self._steps_per_epoch(), self.times
+        self.num_completed = state.global_step // steps
         position = (state.global_step - 1) % steps + 1
         if position * times // steps > (position - 1) * times // steps:
             self._validate(control, epoch=(state.global_step - 1) // steps)
@@ -249,8 +262,6 @@ class _Observer(TrainerCallback):
         """Keep the mean loss of the epoch, and show the recorder all items."""
         epoch = len(self.history.train_losses)
         self.history.train_losses.append(self._train_loss())
-        self.trainer.losses.clear()
-        self.trainer.num_correct = 0.0
         if not math.isfinite(self.history.train_losses[-1]):
             raise FloatingPointError(
                 f"The training loss of epoch {epoch} is {self.history.train_losses[-1]}: pass a "
@@ -258,6 +269,8 @@ class _Observer(TrainerCallback):
             )
         if self.validation is None:
             self.history.best_epoch = epoch
+            stop = self.tuner.early_stopping is not None and self._handler_stops(epoch, {})
+            control.should_training_stop = control.should_training_stop or stop
         recorder, items = self.tuner.recorder, self.trainer.items
         if recorder is not None and recorder.observe == "epoch_end":
             logits = self.trainer.evaluate_logits(items.features)
@@ -273,21 +286,27 @@ class _Observer(TrainerCallback):
         )
         losses = weighted_losses(logits, labels, self.validation.weights)
         stop = self.best.should_stop(float(losses.mean()))
-        self.history.best_epoch = self.best.epoch // self.tuner.validations_per_epoch
+        self.validated_epochs.append(epoch)
+        self.history.best_epoch = self.validated_epochs[self.best.epoch]
+        self.history.validation_steps.append(self.history.num_steps)
+        self.history.validation_accuracies.append(num_correct(logits, labels) / len(labels))
         if self.tuner.early_stopping is not None:
-            accuracy = num_correct(logits, labels) / len(labels)
-            stop = self._handler_stops(epoch, accuracy) or stop
+            accuracy = self.history.validation_accuracies[-1]
+            measured = {"val_loss": self.best.losses[-1], "val_acc": accuracy}
+            stop = self._handler_stops(epoch, measured) or stop
         control.should_training_stop = control.should_training_stop or stop
 
-    def _handler_stops(self, epoch: int, accuracy: float) -> bool:
+    def _handler_stops(self, epoch: int, validated: dict[str, float]) -> bool:
         trained = sum(len(losses) for losses in self.trainer.losses)
-        measured = {
-            "train_loss": self._train_loss(),
-            "train_acc": self.trainer.num_correct / max(trained, 1),
-            "val_loss": self.best.losses[-1],
-            "val_acc": accuracy,
-        }
-        return bool(self.tuner.early_stopping.check_early_stop(epoch + 1, measured))
+        accuracy = self.trainer.num_correct / max(trained, 1)
+        measured = {"train_loss": self._train_loss(), "train_acc": accuracy, **validated}
+        try:
+            return bool(self.tuner.early_stopping.check_early_stop(epoch + 1, measured))
+        except KeyError as error:
+            raise ValueError(
+                f"early_stopping asks for {error}, and {sorted(measured)} was measured: pass a "
+                "validation set, or a validation_set_size that leaves some items."
+            ) from error
 
     def _train_loss(self) -> float:
         losses: list[Tensor] = self.trainer.losses
@@ -311,9 +330,9 @@ def _release(trainer: SelectiveTrainer, model: Any) -> None:  # noqa: ANN401
     # By this mark the next fit would take the model for wrapped: it would train in float32, and
     # each process for itself.
     vars(model).pop("_is_accelerate_prepared", None)
-    trainer.accelerator.free_memory()
     for holder in (trainer, trainer.callback_handler):
         for name in ("model", "model_wrapped", "optimizer", "lr_scheduler"):
             setattr(holder, name, None)
     model.zero_grad(set_to_none=True)
+    trainer.accelerator.free_memory()
     model.eval()

@@ -132,6 +132,8 @@ class HeadTrainer:
                 if validation is not None and best.should_stop(_mean_loss(module, validation)):
                     break
             best.restore()
+        if self.recorder is not None:
+            self.recorder.end(len(run.losses))
         module.eval()
         losses = best.losses
         return TrainingHistory(

@@ -19,6 +19,10 @@ class TrainingHistory:
     validation_losses : list of float
         Weighted loss of the validation set, per validation, of which there is one an epoch where
         nothing else was asked for; empty without a validation set.
+    validation_steps : list of int
+        After how many gradient steps each validation was made; of fine-tuned encoders only.
+    validation_accuracies : list of float
+        The share of the validation set's labels that was predicted; likewise.
     best_epoch : int
         The epoch, from 0, whose parameters the module has: the one of the lowest validation loss,
         or the last one without a validation set.
@@ -30,6 +34,8 @@ class TrainingHistory:
     validation_losses: list[float] = field(default_factory=list)
     best_epoch: int = 0
     num_steps: int = 0
+    validation_steps: list[int] = field(default_factory=list)
+    validation_accuracies: list[float] = field(default_factory=list)
 
 
 class BestEpoch:

@@ -6,7 +6,8 @@ is a selector and dataset cartography is a recorder; both work with every traine
 and neither owns a training loop.
 
 Everything handed over a seam is a detached tensor: ids on the CPU, the rest on the model's device,
-so that a recorder decides itself when to pay for a copy.
+so that a recorder decides itself when to pay for a copy. Selectors and recorders are pickled with
+their classifier: what is large in one belongs on disk, or out of its pickle.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class CandidateBatch:
     labels : torch.Tensor, shape (b,) of int64, or (b, num_classes) of float32 if multi-label
         The labels.
     inputs : Any
-        What the model is called with, for a selector that asks a model of its own.
+        What is trained on, for a selector that asks a model of its own: vectors of shape (b, d)
+        for a head, a list of b encoded texts without padding for an encoder, as `PackedForward`
+        takes them.
     score : callable
         ``score(training=False)`` is one forward pass of the current model over the candidates,
         logits of shape (b, num_classes) without a gradient; with ``training=True`` dropout is on,
@@ -141,6 +144,14 @@ class Recorder(Protocol):
         self, ids: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, epoch: int
     ) -> None:
         """Take the logits (b, num_classes) and labels of the items ``ids`` (b,) in one epoch."""
+        ...
+
+    def end(self, num_epochs: int) -> None:
+        """Learn that the fit is over, and how many epochs were completed.
+
+        Where it was stopped within an epoch, what was recorded of that one is not all of it. After
+        a fit that failed this is not called.
+        """
         ...
 
 

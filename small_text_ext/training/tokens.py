@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Features = dict[str, list[int]]
+Features = dict[str, NDArray[np.int32]]
 """One encoded text: ``input_ids``, and what else the tokenizer gives, without padding."""
 
 _IDS = "input_ids"
+# The tokenizer's own records of a text take many times the memory of its tokens.
+_TEXTS_A_CALL = 1024
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,17 @@ class TextTokenizer:
         The tokenizer of the model, with a pad token.
     max_length : int
         Longer texts are cut to so many tokens; of a pair, the longer text is cut first.
+    max_positions : int or None, default=None
+        What the model can take at most, for texts that come encoded; None has no limit.
+    one_end : bool, default=False
+        Whether the model reads the text's vector at its end token, of which there must then be no
+        second one: what a text holds of it in its middle is left out.
     """
 
     tokenizer: Any
     max_length: int
+    max_positions: int | None = None
+    one_end: bool = False
 
     def encode(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Features]:
         """Encode texts without padding.
@@ -43,17 +51,34 @@ class TextTokenizer:
 
         Returns
         -------
-        list of dict of str to list of int
+        list of Features
             For each text its tokens, at least one: some tokenizers give an empty text none, which
             no model takes.
+
+        Raises
+        ------
+        ValueError
+            If ``max_length`` leaves no room for a token of the text beside the special ones.
         """
         if not texts:
             return []
-        columns = (
-            [list(texts)]
-            if isinstance(texts[0], str)
-            else [[pair[side] for pair in texts] for side in (0, 1)]
-        )
+        self._check_room(pair=not isinstance(texts[0], str))
+        features: list[Features] = []
+        for start in range(0, len(texts), _TEXTS_A_CALL):
+            features += self._encode_part(texts[start : start + _TEXTS_A_CALL])
+        return features
+
+    def _check_room(self, pair: bool) -> None:
+        special = self.tokenizer.num_special_tokens_to_add(pair=pair)
+        if self.max_length <= special:
+            raise ValueError(
+                f"max_length is {self.max_length}, but the special tokens of a "
+                f"{'pair' if pair else 'text'} alone are {special}: pass more."
+            )
+
+    def _encode_part(self, texts: Sequence[Any]) -> list[Features]:
+        pairs = not isinstance(texts[0], str)
+        columns = [[pair[side] for pair in texts] for side in (0, 1)] if pairs else [list(texts)]
         encoded = self.tokenizer(
             *columns,
             truncation=True,
@@ -64,19 +89,41 @@ class TextTokenizer:
         )
         names = [name for name in encoded if name in self.tokenizer.model_input_names]
         rows = zip(*(encoded[name] for name in names), strict=True)
-        return [self._at_least_one(dict(zip(names, row, strict=True))) for row in rows]
+        return [
+            self.complete({n: np.array(v, np.int32) for n, v in zip(names, row, strict=True)})
+            for row in rows
+        ]
 
-    def _at_least_one(self, features: Features) -> Features:
-        if features[_IDS]:
+    def complete(self, features: Features) -> Features:
+        """Return an encoded text as the model takes it: of at least one token, with one end.
+
+        Parameters
+        ----------
+        features : Features
+            One encoded text.
+
+        Returns
+        -------
+        Features
+            The same, where there is nothing to mend.
+        """
+        ids = features[_IDS]
+        if len(ids) == 0:
+            padding = {_IDS: self.tokenizer.pad_token_id}
+            return {name: np.array([padding.get(name, 0)], np.int32) for name in features}
+        end = self.tokenizer.eos_token_id
+        if not self.one_end or ids[-1] != end or np.count_nonzero(ids == end) == 1:
             return features
-        return {name: [self.tokenizer.pad_token_id if name == _IDS else 0] for name in features}
+        kept = ids != end
+        kept[-1] = True
+        return {name: values[kept] for name, values in features.items()}
 
     def pad(self, features: Sequence[Features]) -> dict[str, Tensor]:
         """Pad encoded texts to the longest of them.
 
         Parameters
         ----------
-        features : sequence of dict of str to list of int
+        features : sequence of Features
             At least one encoded text.
 
         Returns
@@ -90,17 +137,20 @@ class TextTokenizer:
             mask = columns >= sizes.max() - sizes[:, None]
         else:
             mask = columns < sizes[:, None]
-        padding = {_IDS: self.tokenizer.pad_token_id}
+        padding = {
+            _IDS: self.tokenizer.pad_token_id,
+            "token_type_ids": self.tokenizer.pad_token_type_id,
+        }
         padded = {
-            name: _filled(mask, (item[name] for item in features), padding.get(name, 0))
+            name: _filled(mask, [item[name] for item in features], padding.get(name, 0))
             for name in features[0]
         }
         return {**padded, "attention_mask": torch.from_numpy(mask.astype(np.int64))}
 
 
-def _filled(mask: NDArray[np.bool_], values: Iterable[list[int]], padding: int) -> Tensor:
+def _filled(mask: NDArray[np.bool_], values: list[NDArray[np.int32]], padding: int) -> Tensor:
     table = np.full(mask.shape, padding, dtype=np.int64)
-    table[mask] = np.fromiter(chain.from_iterable(values), np.int64, count=int(mask.sum()))
+    table[mask] = np.concatenate(values)
     return torch.from_numpy(table)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ from small_text_ext.training.seams import (
 )
 from small_text_ext.training.tokens import Features, TextTokenizer, grouped_by_length, lengths
 
-_ROWS = "rows"
+_ROWS, _STEP = "rows", "step"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,19 +73,24 @@ class _CandidateSampler(Sampler[list[int]]):
     """Draws the candidate batches of an epoch: all items once, batches of nearly equal size."""
 
     def __init__(
-        self, sizes: NDArray[np.int64], batch_size: int, group_by_length: bool, seed: int
+        self,
+        sizes: NDArray[np.int64],
+        batch_size: int,
+        group_by_length: bool,
+        generator: Callable[[], np.random.Generator],
     ) -> None:
         self.sizes, self.group_by_length = sizes, group_by_length
         self.num_batches = math.ceil(len(sizes) / batch_size)
-        self.generator = derived_generator(seed, 3)
+        self.generator = generator
 
     def __len__(self) -> int:
         return self.num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = self.generator.permutation(len(self.sizes))
+        generator = self.generator()
+        order = generator.permutation(len(self.sizes))
         if self.group_by_length:
-            batches = grouped_by_length(order, self.sizes, self.num_batches, self.generator)
+            batches = grouped_by_length(order, self.sizes, self.num_batches, generator)
         else:
             batches = np.array_split(order, self.num_batches)
         yield from (batch.tolist() for batch in batches)
@@ -93,14 +98,14 @@ class _CandidateSampler(Sampler[list[int]]):
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """What one candidate batch trains: rows of the items, factors of their losses, a share.
+    """What one candidate batch trains: rows of the items, factors of their losses, a scale.
 
-    The share makes the mean over an accumulated step exact where its batches differ in size.
+    The sum of the losses times the scale is what the batch adds to the mean of the step.
     """
 
     rows: Tensor
     factors: Tensor | None
-    share: float
+    scale: float
     epoch: int
 
 
@@ -117,8 +122,9 @@ class SelectiveTrainer(Trainer):
     model : transformers.PreTrainedModel
         A sequence classification model.
     args : transformers.TrainingArguments
-        All that the Trainer understands; batches, shuffling and the loss are not its own, so batch
-        sizes and sampling strategies in it have no effect. ``seed`` is the seed of this fit.
+        What the Trainer understands; batches, shuffling and the loss are not its own, so batch
+        sizes, sampling strategies and label smoothing in it have no effect. ``seed`` is the seed of
+        this fit.
     items : TokenizedItems
         What to train on.
     tokenizer : TextTokenizer
@@ -140,9 +146,9 @@ class SelectiveTrainer(Trainer):
     Attributes
     ----------
     losses : list of torch.Tensor
-        The weighted losses of the items of each step of the running epoch.
-    num_correct : torch.Tensor
-        How many of its labels were predicted.
+        The weighted losses of the items of each batch of the running epoch, over all processes.
+    num_correct : float
+        How many of their labels were predicted.
 
     Raises
     ------
@@ -154,7 +160,8 @@ class SelectiveTrainer(Trainer):
     Differences from the Trainer: the loss is computed here, since models divide by counts of tokens
     that a classifier has not got, which under accumulation doubles the gradient; a batch that does
     not fit into memory is trained in two halves, with a warning; accelerate does not shard the
-    batches, which would fill up uneven ones with items that are trained twice.
+    batches, which would fill up uneven ones with items that are trained twice. It trains;
+    `evaluate` and `predict` are the classifier's.
 
     Examples
     --------
@@ -212,7 +219,8 @@ class SelectiveTrainer(Trainer):
         self.num_correct = 0.0
         self._chunk_size: int | None = None
         self._accumulated: list[_Step] = []
-        self._passed: list[tuple[Tensor, Tensor]] = []
+        self._passed: list[Tensor] = []
+        self._measured_epoch = 0
         super().__init__(model=model, args=args, train_dataset=items, callbacks=callbacks)
         # A progress bar is the caller's; without one the Trainer prints a dict at every log.
         self.remove_callback(PrinterCallback)
@@ -224,7 +232,11 @@ class SelectiveTrainer(Trainer):
         """Return the candidate batches, as rows; the same in every process."""
         sizes = lengths(self.items.features)
         sampler = _CandidateSampler(
-            sizes, self.candidate_size, self.group_by_length, self.args.seed
+            sizes,
+            self.candidate_size,
+            self.group_by_length,
+            # By epoch, so that a training that is resumed goes on with the batches it would have.
+            lambda: derived_generator(self.args.seed, 3, self._epoch()),
         )
         return DataLoader(self.items, batch_sampler=sampler, collate_fn=_as_rows)
 
@@ -234,14 +246,18 @@ class SelectiveTrainer(Trainer):
         num_batches: int,
         device: torch.device,
     ) -> tuple[list[Any], Any]:
-        """Draw the candidate batches of one optimizer step."""
+        """Draw the candidate batches of one optimizer step, and choose what of them is trained."""
         batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
-        total = sum(len(batch[_ROWS]) for batch in batches)
-        for batch in batches:
-            # Times the number of batches, by which the Trainer divides.
-            batch["share"] = len(batch[_ROWS]) / total * len(batches)
+        if self._measured_epoch != self._epoch():
+            self._measured_epoch, self.losses, self.num_correct = self._epoch(), [], 0.0
+        # Nothing is trained between the batches of a step, so all of them are chosen from at once:
+        # how many items share its mean is known before the first of them is trained.
+        chosen = [self._selected(batch[_ROWS]) for batch in batches]
+        total = sum(len(rows) for rows, _ in chosen)
         self._accumulated = []
-        return batches, count
+        # Times the number of batches, by which the Trainer divides.
+        scale = len(batches) / max(total, 1)
+        return [{_STEP: _Step(*choice, scale, self._epoch())} for choice in chosen], count
 
     def training_step(
         self,
@@ -249,9 +265,8 @@ class SelectiveTrainer(Trainer):
         inputs: dict[str, Any],
         num_items_in_batch: Any = None,  # noqa: ANN401
     ) -> Tensor:
-        """Choose items of a candidate batch, and add the gradient of their mean loss."""
-        rows, factors = self._selected(inputs[_ROWS])
-        step = _Step(rows, factors, inputs["share"], self._epoch())
+        """Add the gradient of what was chosen of one candidate batch."""
+        step: _Step = inputs[_STEP]
         self._accumulated.append(step)
         loss = self._backward(model, [step])
         while loss is None:
@@ -292,17 +307,20 @@ class SelectiveTrainer(Trainer):
 
     def _inputs(self, step: _Step, positions: Tensor, empty: bool = False) -> dict[str, Any]:
         rows = step.rows[positions]
-        weights = self.items.weights[rows]
-        if step.factors is not None:
-            factors = step.factors[positions].to(weights)
-            weights = weights * (factors if weights.ndim == 1 else factors[:, None])
         return {
             **self.text_tokenizer.pad([self.items.features[row] for row in rows.tolist()]),
             "labels": self.items.labels[rows],
-            "weights": weights,
+            "weights": self._weights(step)[positions],
             # Processes' gradients are averaged, and the mean is over the items of all of them.
-            "scale": 0.0 if empty else step.share * self.args.world_size / len(step.rows),
+            "scale": 0.0 if empty else step.scale * self.args.world_size,
         }
+
+    def _weights(self, step: _Step) -> Tensor:
+        weights = self.items.weights[step.rows]
+        if step.factors is None:
+            return weights
+        factors = step.factors.to(weights)
+        return weights * (factors if weights.ndim == 1 else factors[:, None])
 
     def compute_loss(
         self,
@@ -318,9 +336,16 @@ class SelectiveTrainer(Trainer):
         logits = outputs.logits.float()
         losses = weighted_losses(logits, labels, weights)
         if scale > 0:
-            self._passed.append((logits.detach(), losses.detach()))
+            self._passed.append(logits.detach())
         loss = losses.sum() * scale
         return (loss, outputs) if return_outputs else loss
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Refuse: batches are rows of the training items here."""
+        raise TypeError(
+            "SelectiveTrainer only trains: evaluate with TransformerClassification, or with a "
+            "transformers.Trainer on the same model."
+        )
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Return 0: a batch is rows, and how long their texts are is not known yet."""
@@ -334,19 +359,13 @@ class SelectiveTrainer(Trainer):
         batch = CandidateBatch(
             ids=items.ids[rows],
             labels=items.labels[rows].to(self.args.device),
-            inputs={
-                k: v.to(self.args.device) for k, v in self.text_tokenizer.pad(features).items()
-            },
+            inputs=features,
             score=lambda training=False: self._score(features, training),
             num_selected=math.ceil(len(rows) * self.plan.batch_size / self.candidate_size),
             epoch=self._epoch(),
         )
         selection = checked_selection(self.batch_selector, batch)
         return rows[selection.positions], selection.weights
-
-    def _padded(self, features: Sequence[Features]) -> dict[str, Tensor]:
-        padded = self.text_tokenizer.pad(features)
-        return {name: values.to(self.args.device) for name, values in padded.items()}
 
     def _score(self, features: list[Features], training: bool = False) -> Tensor:
         mine = features[self.args.process_index :: self.args.world_size]
@@ -392,9 +411,9 @@ class SelectiveTrainer(Trainer):
         """Keep what a step measured, and tell the recorder."""
         labels = self.items.labels[step.rows].to(self.args.device)
         nothing = torch.empty(0, self.plan.num_classes, device=self.args.device)
-        logits = torch.cat([nothing, *(logits for logits, _ in self._passed)])
-        self.losses.extend(losses for _, losses in self._passed)
-        logits = self._gathered(logits, len(step.rows))
+        logits = self._gathered(torch.cat([nothing, *self._passed]), len(step.rows))
+        weights = self._weights(step).to(self.args.device)
+        self.losses.append(weighted_losses(logits, labels, weights))
         self.num_correct += num_correct(logits, labels)
         if self.recorder is not None and self.recorder.observe == "training":
             self.recorder.record(self.items.ids[step.rows], logits, labels, step.epoch)

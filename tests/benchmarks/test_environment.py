@@ -6,8 +6,10 @@ import platform
 from datetime import UTC, datetime
 
 import pytest
+import torch
 
 from benchmarks.environment import describe_environment, git_output, package_versions
+from small_text_ext.training import precision
 
 
 def test_the_machine_and_its_packages_are_described() -> None:
@@ -19,6 +21,20 @@ def test_the_machine_and_its_packages_are_described() -> None:
     assert str(os.cpu_count()) in place.cpu or place.cpu == platform.machine()
     assert before <= datetime.fromisoformat(place.finished_at) <= datetime.now(UTC)
     assert describe_environment(1, "cuda").device == "cuda"
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_whether_there_is_bfloat16_is_said(has_it: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def has_bfloat16(device: torch.device) -> bool:
+        asked.append(device.type)
+        return has_it
+
+    monkeypatch.setattr(precision, "has_bfloat16", has_bfloat16)
+    assert describe_environment(1, "cpu").bfloat16 is has_it
+    assert asked == ["cpu"]
+    assert describe_environment(1, "no such device").bfloat16 is None
 
 
 def test_a_package_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

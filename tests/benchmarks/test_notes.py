@@ -4,7 +4,7 @@ from typing import Any
 
 from benchmarks.frames import split_sections
 from benchmarks.notes import environment_lines, failures_table, section_facts, section_warnings
-from benchmarks.results import UnitResult
+from benchmarks.results import ClassifierRecord, ModelRecord, UnitResult
 from benchmarks.tables import Comparison
 from tests.benchmarks.synthetic import make_failure, make_result
 
@@ -59,6 +59,17 @@ def test_the_facts_name_the_wanted_classes() -> None:
     assert "5 of them of each minority class" in facts
 
 
+def test_a_fine_tuned_model_is_among_the_facts() -> None:
+    result = make_result("random", 0)
+    model = ModelRecord(id="minilm", fingerprint="53aa51172d142c89")
+    classifier = ClassifierRecord(id="tuned", kind="transformer", model=model)
+    spec = result.spec.model_copy(update={"classifier": classifier})
+    tuned = result.model_copy(update={"spec": spec})
+    facts = section_facts(Comparison(split_sections([tuned])[0]))
+    assert "classifier `tuned` fine-tunes `minilm` (weights `53aa51172d14`)" in facts
+    assert "fine-tunes" not in section_facts(Comparison(split_sections([result])[0]))
+
+
 def test_where_all_classes_are_wanted_the_facts_say_so() -> None:
     result = make_result("random", 0, dataset={"minority": ()})
     facts = section_facts(Comparison(split_sections([result])[0]))
@@ -73,6 +84,13 @@ def test_a_long_message_of_a_failure_is_cut_to_its_first_line() -> None:
     table = failures_table([failed.model_copy(update={"error": error})])
     assert "x" * 160 + "..." in table
     assert "second" not in table and "x" * 161 not in table
+
+
+def test_bfloat16_is_part_of_an_environment_where_it_is_known() -> None:
+    result = make_result("random", 0)
+    lines = [environment_lines([elsewhere(result, bfloat16=has_it)]) for has_it in (True, False)]
+    assert "1 thread, cpu, bfloat16 in hardware; Python" in lines[0][0]
+    assert lines[1] == environment_lines([result])
 
 
 def test_environments_are_counted() -> None:

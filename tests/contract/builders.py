@@ -234,7 +234,7 @@ CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
         "single-label": transformer(),
         "multi-label": transformer(multi_label=True, slow=True),
         "balanced": transformer(class_weight="balanced", slow=True),
-        "early-stopping": transformer(validation_set_size=0.25, slow=True),
+        "early-stopping": transformer(validation_set_size=0.25, num_epochs=16, slow=True),
         "pairs": transformer(dataset=pair_dataset, slow=True),
         "gpt2": transformer(architecture="gpt2", slow=True),
         "bfloat16": transformer(precision="bfloat16", slow=True),

@@ -17,10 +17,14 @@ class ListRecorder:
         self.observe: Observe = observe
         self.plans: list[FitPlan] = []
         self.records: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]] = []
+        self.ends: list[int] = []
 
     def begin(self, plan: FitPlan) -> None:
         self.plans.append(plan)
         self.records = []
+
+    def end(self, num_epochs: int) -> None:
+        self.ends.append(num_epochs)
 
     def record(
         self, ids: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, epoch: int
