@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import tempfile
@@ -60,9 +61,10 @@ def _build_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
     require_extra("setfit", "setfit")
     from small_text import SetFitClassification, SetFitClassificationFactory, SetFitModelArguments
 
-    # TOML has no tuples, and the host tells a pair (body, head) from one number by its type.
+    # TOML has no tuples, and the host tells a pair (body, head) from one number by its type. It adds
+    # to the tables that it is given, which are those of the specification.
     params = {
-        name: tuple(value) if isinstance(value, list) else value
+        name: tuple(value) if isinstance(value, list) else copy.deepcopy(value)
         for name, value in request.params.items()
     }
     own = signature_names(SetFitClassification)
@@ -88,27 +90,37 @@ def _setfit_parameters() -> set[str]:
 
 
 class _QuietFactory:
-    """A factory of SetFit classifiers whose fits print nothing and leave no folder behind.
-
-    setfit shows progress bars, prints its losses, and makes a folder for checkpoints in the working
-    directory, whatever it is told; the arguments of the host reach none of the three.
-    """
+    """A factory of SetFit classifiers whose fits print nothing and leave no folder behind."""
 
     def __init__(self, factory: Any) -> None:  # noqa: ANN401
         self._factory = factory
 
-    def new(self) -> Any:  # noqa: ANN401
+    def new(self) -> _QuietClassifier:
         """Return a new classifier."""
-        classifier = self._factory.new()
-        fit = classifier.fit
+        return _QuietClassifier(self._factory.new())
 
-        def quiet_fit(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            with tempfile.TemporaryDirectory() as folder, _silence():
-                classifier.setfit_model_args.output_dir = folder
-                return fit(*args, **kwargs)
 
-        classifier.fit = quiet_fit
-        return classifier
+class _QuietClassifier:
+    """A SetFit classifier with quiet fits; everything else is passed on.
+
+    setfit shows progress bars, prints its losses, and makes a folder for checkpoints in the working
+    directory, whatever it is told: the arguments of the host reach none of the three.
+    """
+
+    def __init__(self, classifier: Any) -> None:  # noqa: ANN401
+        self._classifier = classifier
+
+    def fit(self, *args: Any, **kwargs: Any) -> _QuietClassifier:  # noqa: ANN401
+        """Fit the classifier."""
+        with tempfile.TemporaryDirectory() as folder, _silence():
+            self._classifier.setfit_model_args.output_dir = folder
+            self._classifier.fit(*args, **kwargs)
+        return self
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        if name.startswith("__") or name == "_classifier":
+            raise AttributeError(name)
+        return getattr(self._classifier, name)
 
 
 @contextmanager

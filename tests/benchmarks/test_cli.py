@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -296,7 +297,7 @@ def test_a_classifier_on_texts_can_be_added_with_another_model(
     assert "1 specification changed" in plain(invoke(*run))
 
 
-LEARNING = {
+LEARNING: dict[str, dict[str, Any]] = {
     "transformer": {"num_epochs": 6, "lr": 5e-4, "class_weight": "balanced", "max_length": 16},
     "setfit": {"max_steps": 4, "max_length": 16},
 }

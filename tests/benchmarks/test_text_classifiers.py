@@ -77,6 +77,13 @@ def test_parameters_reach_small_text_s_setfit(model: Path) -> None:
     assert (classifier.use_differentiable_head, classifier.device) == (True, "cpu")
 
 
+def test_small_text_does_not_change_the_specification(model: Path) -> None:
+    table = {"warmup_proportion": 0.2}
+    made = factory("setfit", model, trainer_kwargs=table)
+    assert made.new().setfit_model_args.trainer_kwargs["warmup_proportion"] == 0.2
+    assert table == {"warmup_proportion": 0.2}
+
+
 def test_a_fit_of_setfit_prints_nothing_and_leaves_nothing(
     model: Path,
     dataset: TextDataset,

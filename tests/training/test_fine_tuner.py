@@ -378,3 +378,53 @@ def test_training_arguments_that_the_classifier_sets_are_refused(managed: str) -
 def test_unknown_training_arguments_are_refused_when_the_classifier_is_made() -> None:
     with pytest.raises((TypeError, ValueError), match="gradient_acumulation_steps"):
         classifier(training_arguments={"gradient_acumulation_steps": 2})
+
+
+@pytest.mark.parametrize(("times", "expected"), [(3, 2), (10, 2), (1, 1), (2, 2)])
+def test_validations_are_counted_as_they_are_made(times: int, expected: int) -> None:
+    """Two steps an epoch can be validated twice, whatever was asked for."""
+    clf = classifier(num_epochs=3, batch_size=8, validations_per_epoch=times)
+    history = history_of(clf.fit(texts.single(16), texts.single(9, seed=4)))
+    assert len(history.validation_losses) == 3 * expected
+    assert len(history.validation_accuracies) == 3 * expected
+    lowest = int(np.argmin(history.validation_losses))
+    assert history.best_epoch == lowest // expected
+    step = 2 // expected
+    assert history.validation_steps == list(range(step, 7, step))
+
+
+def test_patience_is_in_epochs() -> None:
+    """A loss that cannot fall: a learning rate so small that nothing is learnt."""
+    options: dict[str, Any] = {"num_epochs": 9, "lr": 1e-30, "batch_size": 16}
+    for times in (1, 8):
+        clf = classifier(early_stopping_patience=2, validations_per_epoch=times, **options)
+        history = history_of(clf.fit(texts.single(16), texts.single(9, seed=4)))
+        assert len(history.train_losses) == 3
+
+
+def test_a_handler_that_asks_for_what_was_not_measured_is_an_error() -> None:
+    class Handler:
+        def check_early_stop(self, epoch: int, measured: dict[str, float]) -> bool:
+            return measured["val_loss"] < 0
+
+    with pytest.raises(ValueError, match="val_loss"):
+        classifier().fit(texts.single(12), early_stopping=Handler())
+
+
+def test_what_the_trainer_does_not_do_is_refused() -> None:
+    for name in ("label_smoothing_factor", "auto_find_batch_size"):
+        with pytest.raises(ValueError, match=name):
+            classifier(training_arguments={name: 1})
+
+
+def test_recorders_learn_how_many_epochs_were_completed() -> None:
+    for stop, completed in ((False, 4), (True, 2)):
+        recorder = ListRecorder("training")
+
+        class Handler:
+            def check_early_stop(self, epoch: int, measured: dict[str, float]) -> bool:
+                return stop and epoch == 2  # noqa: B023
+
+        clf = classifier(recorder=recorder, num_epochs=4)
+        clf.fit(texts.single(16), texts.single(9, seed=4), early_stopping=Handler())
+        assert recorder.ends == [completed]

@@ -498,3 +498,38 @@ def test_batches_of_similar_length_pad_less() -> None:
 
     assert padding(True) < 1.3
     assert padding(False) > 1.4
+
+
+def test_the_mean_of_an_accumulated_step_is_over_what_was_chosen() -> None:
+    """One of eight candidates and seven of eight make a mean over eight items, not over halves."""
+
+    class Uneven:
+        def __init__(self) -> None:
+            self.calls, self.chosen = 0, list[int]()
+
+        def begin(self, plan: FitPlan) -> int:
+            return 8
+
+        def select(self, batch: CandidateBatch) -> Selection:
+            self.calls += 1
+            count = 1 if self.calls % 2 else 7
+            self.chosen += batch.ids[:count].tolist()
+            return Selection(torch.arange(count))
+
+    data_set = texts.single(16)
+    selector = Uneven()
+    clf = classifier(
+        head=True,
+        dropout=False,
+        num_epochs=1,
+        lr=STILL,
+        batch_size=4,
+        batch_selector=selector,
+        training_arguments={"gradient_accumulation_steps": 2, "max_grad_norm": 0.0},
+    )
+    with StepLog() as log:
+        clf.fit(data_set)
+    assert len(selector.chosen) == 8
+    expected = expected_gradient(data_set, selector.chosen, [1.0] * 8)
+    for name, gradient in log.gradient(0, clf.model).items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-3)

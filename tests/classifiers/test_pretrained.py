@@ -1,0 +1,89 @@
+"""What is loaded, how it pads, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_text import TextDataset
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from small_text_ext import TransformerArguments, TransformerClassification
+from small_text_ext.classifiers.pretrained import load_pretrained
+from tests.classifiers import texts
+from tests.tiny_models import checkpoint, tiny_model
+
+
+def alone(clf: TransformerClassification, text: str) -> Any:  # noqa: ANN401
+    """Return the probabilities of one text by itself."""
+    data_set = TextDataset([text], np.zeros(1, dtype=int), target_labels=np.arange(3))
+    return clf.predict_proba(data_set)[0]
+
+
+def test_a_tokenizer_that_pads_on_the_left_does_not_shift_positions() -> None:
+    arguments = TransformerArguments(checkpoint("gpt2"), tokenizer_kwargs={"padding_side": "left"})
+    clf = TransformerClassification(
+        arguments, 3, num_epochs=1, precision="float32", validation_set_size=0.0, seed=1
+    ).fit(texts.single(12))
+    batch = ["goal", "market goal coach " * 8]
+    data_set = TextDataset(batch, np.zeros(2, dtype=int), target_labels=np.arange(3))
+    np.testing.assert_allclose(clf.predict_proba(data_set)[0], alone(clf, batch[0]), atol=1e-5)
+
+
+def test_bigbird_does_not_remember_what_it_saw(tmp_path: Path) -> None:
+    long, short = "goal coach market " * 300, "goal coach"
+    arguments = TransformerArguments(str(tiny_model(tmp_path, "bigbird")), max_length=1000)
+    clf = TransformerClassification(
+        arguments, 3, num_epochs=1, precision="float32", validation_set_size=0.0, seed=1
+    ).fit(texts.single(12))
+    before = alone(clf, long)
+    alone(clf, short)
+    np.testing.assert_allclose(alone(clf, long), before, atol=1e-6)
+
+
+def test_the_longest_text_by_architecture() -> None:
+    limits = {
+        name: load_pretrained(TransformerArguments(checkpoint(name)), 2, False, 0).tokenizer
+        for name in ("bert", "roberta", "deberta-v2", "t5", "gpt2")
+    }
+    assert {name: part.max_length for name, part in limits.items()} == dict.fromkeys(limits, 512)
+    assert limits["deberta-v2"].max_positions is None
+    assert limits["t5"].max_positions is None
+    assert limits["roberta"].max_positions == 512
+    longer = TransformerArguments(checkpoint("t5"), max_length=2000)
+    assert load_pretrained(longer, 2, False, 0).tokenizer.max_length == 2000
+    with pytest.raises(ValueError, match="has positions for 512"):
+        load_pretrained(TransformerArguments(checkpoint("bert"), max_length=513), 2, False, 0)
+
+
+def test_a_head_of_other_classes_is_replaced() -> None:
+    arguments = TransformerArguments(checkpoint("bert", 3))
+    kept = load_pretrained(arguments, 3, False, seed=1).model.classifier.weight
+    again = load_pretrained(arguments, 3, False, seed=2).model.classifier.weight
+    assert kept.equal(again)
+    replaced = load_pretrained(arguments, 5, False, seed=1).model
+    assert tuple(replaced.classifier.weight.shape) == (5, kept.shape[1])
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    """Its weights would all be new, and the fit would go on without a word."""
+    tiny_model(tmp_path / "bert", "bert")
+    config = AutoConfig.from_pretrained(checkpoint("distilbert"))
+    model = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+    model.save_pretrained(tmp_path / "distilbert")
+    arguments = TransformerArguments(
+        str(tmp_path / "distilbert"),
+        tokenizer=str(tmp_path / "bert"),
+        config=str(tmp_path / "bert"),
+    )
+    with pytest.raises(ValueError, match="weights of the encoder"):
+        load_pretrained(arguments, 2, False, 0)
+
+
+def test_folders_may_be_paths(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path, "bert")
+    assert TransformerArguments(folder).model == str(folder)  # type: ignore[arg-type]
+    assert TransformerClassification(folder, 2).model_args.model == str(folder)
+    assert len(AutoTokenizer.from_pretrained(folder)) > 0
