@@ -61,8 +61,8 @@ def _build_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
     require_extra("setfit", "setfit")
     from small_text import SetFitClassification, SetFitClassificationFactory, SetFitModelArguments
 
-    # TOML has no tuples, and the host tells a pair (body, head) from one number by its type. It adds
-    # to the tables that it is given, which are those of the specification.
+    # TOML has no tuples, and the host tells a pair (body, head) from one number by its type. To the
+    # tables that it is given it adds, and these are the specification's.
     params = {
         name: tuple(value) if isinstance(value, list) else copy.deepcopy(value)
         for name, value in request.params.items()

@@ -170,6 +170,7 @@ def text_tokenizer(tokenizer: Any, config: Any, max_length: int) -> TextTokenize
         max_length,
         max_positions=_num_positions(config),
         one_end=bool(getattr(config, "is_encoder_decoder", False)),
+        segments=(getattr(config, "type_vocab_size", 0) or 0) > 1,
     )
 
 

@@ -82,7 +82,7 @@ class PackedForward:
         mode = torch.inference_mode() if self.inference else torch.no_grad()
         with mode, autocast(self.device, self.dtype):
             while done < len(order):
-                longest = int(sizes[order[done]])
+                longest = self.tokenizer.padded_length(int(sizes[order[done]]), self.dtype)
                 rows = order[done : done + max(1, self.max_tokens // longest)]
                 batch = self._batch([features[row] for row in rows], readout)
                 if batch is None:
@@ -98,7 +98,9 @@ class PackedForward:
     def _batch(self, features: list[Features], readout: Readout) -> tuple[Tensor, ...] | None:
         """Return a batch's results, or None where memory ran out."""
         try:
-            inputs = {k: v.to(self.device) for k, v in self.tokenizer.pad(features).items()}
+            inputs = {
+                k: v.to(self.device) for k, v in self.tokenizer.pad(features, self.dtype).items()
+            }
             results = readout(self.model(**inputs), inputs["attention_mask"])
             return tuple(result.float().cpu() for result in results)
         except (RuntimeError, MemoryError) as error:

@@ -14,9 +14,10 @@ from torch import Tensor
 Features = dict[str, NDArray[np.int32]]
 """One encoded text: ``input_ids``, and what else the tokenizer gives, without padding."""
 
-_IDS = "input_ids"
+_IDS, _TYPES = "input_ids", "token_type_ids"
 # The tokenizer's own records of a text take many times the memory of its tokens.
 _TEXTS_A_CALL = 1024
+_MULTIPLE = 8
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,16 @@ class TextTokenizer:
     one_end : bool, default=False
         Whether the model reads the text's vector at its end token, of which there must then be no
         second one: what a text holds of it in its middle is left out.
+    segments : bool, default=False
+        Whether the model tells the texts of a pair apart by their token types, which some of its
+        tokenizers give only when they are asked.
     """
 
     tokenizer: Any
     max_length: int
     max_positions: int | None = None
     one_end: bool = False
+    segments: bool = False
 
     def encode(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Features]:
         """Encode texts without padding.
@@ -85,9 +90,11 @@ class TextTokenizer:
             max_length=self.max_length,
             padding=False,
             return_attention_mask=False,
+            return_token_type_ids=True if pairs and self.segments else None,
             verbose=False,
         )
-        names = [name for name in encoded if name in self.tokenizer.model_input_names]
+        known = {*self.tokenizer.model_input_names, *([_TYPES] if pairs and self.segments else [])}
+        names = [name for name in encoded if name in known]
         rows = zip(*(encoded[name] for name in names), strict=True)
         return [
             self.complete({n: np.array(v, np.int32) for n, v in zip(names, row, strict=True)})
@@ -118,13 +125,40 @@ class TextTokenizer:
         kept[-1] = True
         return {name: values[kept] for name, values in features.items()}
 
-    def pad(self, features: Sequence[Features]) -> dict[str, Tensor]:
+    def padded_length(self, length: int, dtype: torch.dtype | None = None) -> int:
+        """Return the length that texts of up to ``length`` tokens are padded to.
+
+        Parameters
+        ----------
+        length : int
+            The longest of a batch.
+        dtype : torch.dtype or None, default=None
+            In lower precisions it is rounded up to a multiple of eight: their kernels are compiled
+            for each shape, and kept, so that memory would grow with the number of lengths.
+
+        Returns
+        -------
+        int
+            At least ``length``, and no more than the model takes.
+        """
+        if dtype is None:
+            return length
+        rounded = -(-length // _MULTIPLE) * _MULTIPLE
+        return (
+            rounded if self.max_positions is None else max(min(rounded, self.max_positions), length)
+        )
+
+    def pad(
+        self, features: Sequence[Features], dtype: torch.dtype | None = None
+    ) -> dict[str, Tensor]:
         """Pad encoded texts to the longest of them.
 
         Parameters
         ----------
         features : sequence of Features
             At least one encoded text.
+        dtype : torch.dtype or None, default=None
+            The lower precision that they are for, see `padded_length`.
 
         Returns
         -------
@@ -132,14 +166,15 @@ class TextTokenizer:
             What the model is called with, the attention mask included.
         """
         sizes = lengths(features)
-        columns = np.arange(sizes.max())
+        longest = self.padded_length(int(sizes.max()), dtype)
+        columns = np.arange(longest)
         if self.tokenizer.padding_side == "left":
-            mask = columns >= sizes.max() - sizes[:, None]
+            mask = columns >= longest - sizes[:, None]
         else:
             mask = columns < sizes[:, None]
         padding = {
             _IDS: self.tokenizer.pad_token_id,
-            "token_type_ids": self.tokenizer.pad_token_type_id,
+            _TYPES: self.tokenizer.pad_token_type_id,
         }
         padded = {
             name: _filled(mask, [item[name] for item in features], padding.get(name, 0))

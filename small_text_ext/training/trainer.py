@@ -308,7 +308,9 @@ class SelectiveTrainer(Trainer):
     def _inputs(self, step: _Step, positions: Tensor, empty: bool = False) -> dict[str, Any]:
         rows = step.rows[positions]
         return {
-            **self.text_tokenizer.pad([self.items.features[row] for row in rows.tolist()]),
+            **self.text_tokenizer.pad(
+                [self.items.features[row] for row in rows.tolist()], self.forward.dtype
+            ),
             "labels": self.items.labels[rows],
             "weights": self._weights(step)[positions],
             # Processes' gradients are averaged, and the mean is over the items of all of them.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from small_text import TextDataset
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -87,3 +88,25 @@ def test_folders_may_be_paths(tmp_path: Path) -> None:
     assert TransformerArguments(folder).model == str(folder)  # type: ignore[arg-type]
     assert TransformerClassification(folder, 2).model_args.model == str(folder)
     assert len(AutoTokenizer.from_pretrained(folder)) > 0
+
+
+@pytest.mark.parametrize("architecture", ["bert", "albert", "bigbird", "electra"])
+def test_the_second_text_of_a_pair_is_of_the_second_segment(architecture: str) -> None:
+    tokenizer = load_pretrained(
+        TransformerArguments(checkpoint(architecture)), 2, False, 0
+    ).tokenizer
+    ((features),) = tokenizer.encode([("goal", "market coach")])
+    types = features["token_type_ids"].tolist()
+    assert types == sorted(types)
+    assert set(types) == {0, 1}
+
+
+def test_lower_precisions_see_few_lengths() -> None:
+    tokenizer = load_pretrained(TransformerArguments(checkpoint("bert")), 2, False, 0).tokenizer
+    shapes = {
+        tuple(tokenizer.pad(tokenizer.encode(["goal " * n]), torch.bfloat16)["input_ids"].shape)
+        for n in range(1, 23)
+    }
+    assert shapes == {(1, 8), (1, 16), (1, 24)}
+    assert tokenizer.padded_length(510, torch.bfloat16) == 512
+    assert tokenizer.padded_length(13) == 13
