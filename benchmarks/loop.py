@@ -94,11 +94,13 @@ class UnitData:
         return self._dataset(features, x, self.test_labels)
 
     def _dataset(self, features: Features, x: Any, labels: Labels) -> Any:  # noqa: ANN401
-        from small_text import SklearnDataset, TextDataset
+        from small_text import SklearnDataset
+
+        from benchmarks.text_dataset import TextPool
 
         if x is None:
             raise ValueError("A classifier on texts needs them: pass texts to prepare_data.")
-        dataset = SklearnDataset if features == "vectors" else TextDataset
+        dataset = SklearnDataset if features == "vectors" else TextPool
         return dataset(x, labels, target_labels=np.arange(self.num_classes))
 
     def counts(self, labels: Labels) -> dict[str, int]:

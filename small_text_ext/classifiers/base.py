@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
 from scipy.special import expit, softmax
-from small_text import Classifier, EmbeddingMixin, empty_result
+from small_text import AbstractClassifierFactory, Classifier, EmbeddingMixin, empty_result
 
 from small_text_ext._random import Seed, derived_generator, resolve_seed
 
@@ -296,6 +296,52 @@ class TrainedClassifier(EmbeddingMixin, Classifier):
             )
         # The host's own helper walks the rows in Python, seconds on a large pool.
         return csr_matrix(np.where(proba > threshold, proba, 0)) if self.multi_label else proba
+
+
+class TrainedClassifierFactory(AbstractClassifierFactory):
+    """Keeps the arguments of a classifier, checked, at the positions of small-text's factories.
+
+    Parameters
+    ----------
+    model_args : Any
+        What the classifier takes as its model.
+    num_classes : int
+        The number of classes.
+    classification_kwargs : dict or None, default=None
+        Further arguments of the classifier. A ``seed`` that is missing, None or a generator is
+        drawn once, so that all classifiers of a factory have the same.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the classifier does not take the arguments.
+    """
+
+    def __init__(
+        self,
+        model_args: Any,  # noqa: ANN401
+        num_classes: int,
+        classification_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        self.model_args = model_args
+        self.num_classes = num_classes
+        self.classification_kwargs = dict(classification_kwargs or {})
+        self.classification_kwargs["seed"] = resolve_seed(self.classification_kwargs.get("seed"))
+        self.new()
+
+    @abstractmethod
+    def new(self) -> TrainedClassifier:
+        """Return a new, unfitted classifier."""
+
+    def _made(self, kind: type[_Classifier]) -> _Classifier:
+        arguments: Any = kind
+        made: _Classifier = arguments(
+            self.model_args, self.num_classes, **self.classification_kwargs
+        )
+        return made
+
+
+_Classifier = TypeVar("_Classifier", bound=TrainedClassifier)
 
 
 def check_positive_integer(name: str, value: int) -> None:

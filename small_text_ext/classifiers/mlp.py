@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from small_text import AbstractClassifierFactory
 from torch import Tensor, nn
 
-from small_text_ext._random import Seed, preserved_global_state, resolve_seed
+from small_text_ext._random import Seed, preserved_global_state
 from small_text_ext.classifiers.base import (
     ClassWeight,
     Inference,
     Items,
     TrainedClassifier,
+    TrainedClassifierFactory,
     check_positive_integer,
     dense_matrix,
 )
@@ -288,7 +288,7 @@ class MLPClassification(TrainedClassifier):
         return {**self.__dict__, "model": copy.deepcopy(self.model).cpu() if self.model else None}
 
 
-class MLPClassificationFactory(AbstractClassifierFactory):
+class MLPClassificationFactory(TrainedClassifierFactory):
     """Makes a new `MLPClassification` for every round of small-text's active learner.
 
     Parameters
@@ -317,18 +317,6 @@ class MLPClassificationFactory(AbstractClassifierFactory):
     'balanced'
     """
 
-    def __init__(
-        self,
-        model_args: MLPModelArguments,
-        num_classes: int,
-        classification_kwargs: dict[str, Any] | None = None,
-    ) -> None:
-        self.model_args = model_args
-        self.num_classes = num_classes
-        self.classification_kwargs = dict(classification_kwargs or {})
-        self.classification_kwargs["seed"] = resolve_seed(self.classification_kwargs.get("seed"))
-        self.new()
-
     def new(self) -> MLPClassification:
         """Return a new, unfitted classifier.
 
@@ -337,7 +325,7 @@ class MLPClassificationFactory(AbstractClassifierFactory):
         MLPClassification
             The classifier.
         """
-        return MLPClassification(self.model_args, self.num_classes, **self.classification_kwargs)
+        return self._made(MLPClassification)
 
 
 def _check_options(

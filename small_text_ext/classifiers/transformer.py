@@ -14,17 +14,17 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from small_text import AbstractClassifierFactory
 from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import SchedulerType, TrainingArguments
 
-from small_text_ext._random import Seed, preserved_global_state, resolve_seed
+from small_text_ext._random import Seed, preserved_global_state
 from small_text_ext.classifiers.base import (
     ClassWeight,
     Inference,
     Items,
     TrainedClassifier,
+    TrainedClassifierFactory,
     check_positive_integer,
 )
 from small_text_ext.classifiers.checkpoints import PickledModel, load_checkpoint, save_checkpoint
@@ -562,7 +562,7 @@ class TransformerClassification(TrainedClassifier):
             self.model = state["model"].restored()
 
 
-class TransformerClassificationFactory(AbstractClassifierFactory):
+class TransformerClassificationFactory(TrainedClassifierFactory):
     """Makes a new `TransformerClassification` for every round of small-text's active learner.
 
     It takes the place of small-text's ``TransformerBasedClassificationFactory`` by its name alone:
@@ -592,18 +592,6 @@ class TransformerClassificationFactory(AbstractClassifierFactory):
     3
     """
 
-    def __init__(
-        self,
-        model_args: Any,  # noqa: ANN401 - ours, small-text's, or a name
-        num_classes: int,
-        classification_kwargs: dict[str, Any] | None = None,
-    ) -> None:
-        self.model_args = model_args
-        self.num_classes = num_classes
-        self.classification_kwargs = dict(classification_kwargs or {})
-        self.classification_kwargs["seed"] = resolve_seed(self.classification_kwargs.get("seed"))
-        self.new()
-
     def new(self) -> TransformerClassification:
         """Return a new, unfitted classifier.
 
@@ -612,9 +600,7 @@ class TransformerClassificationFactory(AbstractClassifierFactory):
         TransformerClassification
             The classifier; its model is loaded when it is fitted.
         """
-        return TransformerClassification(
-            self.model_args, self.num_classes, **self.classification_kwargs
-        )
+        return self._made(TransformerClassification)
 
 
 _SAVED_OPTIONS = (

@@ -74,7 +74,7 @@ def test_texts_stay_on_disk_and_go_to_classifiers_on_texts(
     suite_file: Path, tmp_path: Path
 ) -> None:
     model = tiny_model(tmp_path / "model")
-    quick = [f"classifiers.transformer.{name}=1" for name in ("num_epochs", "max_length")]
+    quick = ["classifiers.transformer.num_epochs=1", "classifiers.transformer.max_length=8"]
     selection = Selection(
         str(suite_file),
         seeds=1,
