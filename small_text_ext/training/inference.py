@@ -16,7 +16,7 @@ from small_text_ext.training.precision import autocast
 from small_text_ext.training.tokens import Features, TextTokenizer, lengths
 
 MAX_TOKENS = {"cpu": 4096, "cuda": 65_536}
-"""Padded tokens of a batch by kind of device: below them a batch is too small to be fast."""
+"""Padded tokens of a batch by kind of device: sizes that fit, not the outcome of a measurement."""
 
 Readout = Callable[[Any, Tensor], tuple[Tensor, ...]]
 """Takes what the model returned, and the attention mask; returns tensors with a row per text."""

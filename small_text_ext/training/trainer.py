@@ -371,7 +371,8 @@ class SelectiveTrainer(Trainer):
 
     def _score(self, features: list[Features], training: bool = False) -> Tensor:
         mine = features[self.args.process_index :: self.args.world_size]
-        logits = self.evaluate_logits(mine, training) if mine else torch.empty(0)
+        nothing = torch.empty(0, self.plan.num_classes)
+        logits = self.evaluate_logits(mine, training) if mine else nothing
         return self._gathered(logits, len(features)).to(self.args.device)
 
     def evaluate_logits(self, features: Sequence[Features], training: bool = False) -> Tensor:
