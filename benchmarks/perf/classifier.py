@@ -52,10 +52,10 @@ _NUM_TAUGHT = 256
 
 
 def classifier(
-    texts: Annotated[int, typer.Option(min=2, help="Texts that ours predicts.")] = 2000,
+    texts: Annotated[int, typer.Option(min=2, help="Texts that ours predicts.")] = 1500,
     host_texts: Annotated[
         int, typer.Option(min=2, help="Of them the host predicts at 128 tokens; fewer at more.")
-    ] = 400,
+    ] = 300,
     max_length: Annotated[
         list[int] | None,
         typer.Option(help="Fixed lengths of the host: 128 and 512; it trains at the smallest."),
@@ -63,8 +63,8 @@ def classifier(
     batch_size: Annotated[
         list[int] | None, typer.Option(help="Inference batches of the host: 12, 32 and 64.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=2, help="Training steps of ours.")] = 24,
-    host_steps: Annotated[int, typer.Option(min=2, help="Training steps of the host.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, help="Training steps of ours.")] = 16,
+    host_steps: Annotated[int, typer.Option(min=2, help="Training steps of the host.")] = 6,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of everything.")] = 3,
     model: Annotated[str, typer.Option(help="minilm, a folder, or a name on the hub.")] = "minilm",
     dataset: Annotated[str, typer.Option(help="Where the texts are from.")] = "movie-snippets",

@@ -105,8 +105,9 @@ class TransformerClassification(TrainedClassifier):
     batch_size : int or None, default=None
         Texts a training step, over all GPUs; None is what the model arguments say, or 32.
     max_tokens : int or None, default=None
-        Padded tokens of an inference batch; None is 4,096 on a CPU and 65,536 on a GPU, which no
-        measurement has settled yet. A batch that does not fit into memory is halved.
+        Padded tokens of an inference batch; None is 3,072 on a CPU, where anything from 1,024 to
+        4,096 was about as fast, and 65,536 on a GPU, which was not measured. A batch that does not
+        fit into memory is halved.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         What matrix products are computed in, in training too; "auto" is bfloat16 on GPUs and CPUs
         that have it in hardware, and float32 elsewhere. Weights stay in float32.

@@ -15,8 +15,8 @@ from small_text_ext.training.memory import free_memory, is_out_of_memory
 from small_text_ext.training.precision import autocast
 from small_text_ext.training.tokens import Features, TextTokenizer, lengths
 
-MAX_TOKENS = {"cpu": 4096, "cuda": 65_536}
-"""Padded tokens of a batch by kind of device: sizes that fit, not the outcome of a measurement."""
+MAX_TOKENS = {"cpu": 3072, "cuda": 65_536}
+"""Padded tokens of a batch by kind of device; the GPU's is a size that fits, not a measured one."""
 
 Readout = Callable[[Any, Tensor], tuple[Tensor, ...]]
 """Takes what the model returned, and the attention mask; returns tensors with a row per text."""
