@@ -22,8 +22,10 @@ CASES: list[dict[str, Any]] = [
     {"num_texts": 31, "selected": False, "observe": "epoch_end", "fits": 2},
     {"num_texts": 7, "selected": False, "observe": "training", "fits": 1},
     {"num_texts": 31, "selected": True, "observe": "training", "fits": 1},
+    # One candidate: the second process has none to score.
+    {"num_texts": 2, "selected": True, "observe": "training", "fits": 1},
 ]
-IDS = ["odd", "epoch-end-and-again", "few", "selected"]
+IDS = ["odd", "epoch-end-and-again", "few", "selected", "selected-of-one"]
 NUM_PROCESSES = 2
 pytestmark = pytest.mark.slow
 
