@@ -13,6 +13,7 @@ from scipy.special import expit, softmax
 from small_text import AbstractClassifierFactory, Classifier, EmbeddingMixin, empty_result
 
 from small_text_ext._random import Seed, derived_generator, resolve_seed
+from small_text_ext.training.seams import Recorder
 
 ClassWeight = Literal["balanced"] | None
 Labels = NDArray[np.int64] | NDArray[np.float32]
@@ -83,6 +84,7 @@ class TrainedClassifier(EmbeddingMixin, Classifier):
     """
 
     model: Any = None
+    recorder: Recorder | None = None
 
     def __init__(
         self,
@@ -274,6 +276,20 @@ class TrainedClassifier(EmbeddingMixin, Classifier):
         )
         item_weights = loss_weights(labels, class_weights)
         return train, Items(validation_set, np.arange(len(labels)), labels, item_weights)
+
+    def _held_out(self) -> Items | None:
+        """Return what the recorder wants to see after each epoch and is not trained."""
+        if self.recorder is None or self.recorder.observe != "held_out":
+            return None
+        data_set = getattr(self.recorder, "held_out", None)
+        if data_set is None:
+            raise TypeError(
+                f"{type(self.recorder).__name__} observes held-out items and has none: give it a "
+                "dataset as the attribute held_out."
+            )
+        shape = (len(data_set), self.num_classes) if self.multi_label else (len(data_set),)
+        labels = np.zeros(shape, dtype=np.float32 if self.multi_label else np.int64)
+        return Items(data_set, np.arange(len(data_set)), labels, np.ones(shape, dtype=np.float32))
 
     def _inference(self, data_set: Any, embed: bool = False) -> Inference:  # noqa: ANN401
         self._check_fitted()

@@ -220,14 +220,17 @@ class MLPClassification(TrainedClassifier):
 
     def _train(self, train: Items, validation: Items | None, seed: int) -> None:
         data = self._head_data(train)
-        held_out = None if validation is None else self._head_data(validation)
+        others = [
+            None if items is None else self._head_data(items)
+            for items in (validation, self._held_out())
+        ]
         # A copy, so that a fit that fails leaves the classifier as it was.
         module = copy.deepcopy(self.model) if self.model else self._new_head(data, seed)
-        for part in (data, held_out):
+        for part in (data, *others):
             if part is not None:
                 _check_dimension(part.inputs.shape[1], module.num_features)
         module.to(self._device)
-        self.history_ = self._trainer(data, seed).fit(module, data, held_out)
+        self.history_ = self._trainer(data, seed).fit(module, data, *others)
         self.model = module
 
     def _trainer(self, data: HeadData, seed: int) -> HeadTrainer:

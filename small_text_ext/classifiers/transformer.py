@@ -426,7 +426,10 @@ class TransformerClassification(TrainedClassifier):
     ) -> None:
         # Before a model is loaded: what is no text should not cost that time.
         texts = texts_of(train.data_set)
-        held_out = None if validation is None else texts_of(validation.data_set)
+        others = [
+            None if items is None else (items, texts_of(items.data_set))
+            for items in (validation, self._held_out())
+        ]
         pretrained = self._start(seed)
         tokenizer, device = pretrained.tokenizer, default_device(self.device)
         model = pretrained.model.to(device)
@@ -436,9 +439,7 @@ class TransformerClassification(TrainedClassifier):
                 tokenizer,
                 self._tokenized(train, texts, tokenizer),
                 self._forward(model, tokenizer, inference=False),
-                self._tokenized(validation, held_out, tokenizer)
-                if validation and held_out
-                else None,
+                *(None if part is None else self._tokenized(*part, tokenizer) for part in others),
             )
         self.model, self._text_tokenizer, self.history_ = model, tokenizer, history
 

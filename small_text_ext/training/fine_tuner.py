@@ -120,6 +120,7 @@ class FineTuner:
         items: TokenizedItems,
         forward: PackedForward,
         validation: TokenizedItems | None = None,
+        held_out: TokenizedItems | None = None,
     ) -> TrainingHistory:
         """Train ``model`` in place, and leave it in evaluation mode.
 
@@ -137,6 +138,8 @@ class FineTuner:
             Runs the model over the validation set.
         validation : TokenizedItems or None, default=None
             Decides which epoch is best and when to stop.
+        held_out : TokenizedItems or None, default=None
+            What a recorder that observes held-out items is shown after each epoch.
 
         Returns
         -------
@@ -157,7 +160,7 @@ class FineTuner:
             preserved_global_state(self.seed, torch=True),
             tempfile.TemporaryDirectory(prefix="small-text-ext-") as folder,
         ):
-            observer = _Observer(self, validation)
+            observer = _Observer(self, validation, held_out)
             trainer = SelectiveTrainer(
                 model,
                 self._arguments(folder, forward.device),
@@ -209,8 +212,13 @@ class FineTuner:
 class _Observer(TrainerCallback):
     """Measures a fit: losses, the best epoch, whether to stop, and what a recorder wants to see."""
 
-    def __init__(self, tuner: FineTuner, validation: TokenizedItems | None) -> None:
-        self.tuner, self.validation = tuner, validation
+    def __init__(
+        self,
+        tuner: FineTuner,
+        validation: TokenizedItems | None,
+        held_out: TokenizedItems | None,
+    ) -> None:
+        self.tuner, self.validation, self.held_out = tuner, validation, held_out
         self.history = TrainingHistory()
         self.validated_epochs: list[int] = []
         self.num_completed = 0
@@ -271,8 +279,14 @@ class _Observer(TrainerCallback):
             self.history.best_epoch = epoch
             stop = self.tuner.early_stopping is not None and self._handler_stops(epoch, {})
             control.should_training_stop = control.should_training_stop or stop
-        recorder, items = self.tuner.recorder, self.trainer.items
-        if recorder is not None and recorder.observe == "epoch_end":
+        self._observe(epoch)
+
+    def _observe(self, epoch: int) -> None:
+        recorder = self.tuner.recorder
+        if recorder is None or recorder.observe == "training":
+            return
+        items = self.held_out if recorder.observe == "held_out" else self.trainer.items
+        if items is not None:
             logits = self.trainer.evaluate_logits(items.features)
             device = self.trainer.args.device
             recorder.record(items.ids, logits.to(device), items.labels.to(device), epoch)

@@ -98,7 +98,11 @@ class HeadTrainer:
     seed: int = 0
 
     def fit(
-        self, module: nn.Module, data: HeadData, validation: HeadData | None = None
+        self,
+        module: nn.Module,
+        data: HeadData,
+        validation: HeadData | None = None,
+        held_out: HeadData | None = None,
     ) -> TrainingHistory:
         """Train ``module`` in place, and leave it in evaluation mode.
 
@@ -110,6 +114,8 @@ class HeadTrainer:
             The training items.
         validation : HeadData or None, default=None
             Decides which epoch is best and when to stop.
+        held_out : HeadData or None, default=None
+            What a recorder that observes held-out items is shown after each epoch.
 
         Returns
         -------
@@ -128,7 +134,7 @@ class HeadTrainer:
             run, best = _Run(self, module, data), BestEpoch(module, self.early_stopping_patience)
             for epoch in range(self.num_epochs):
                 run.train_epoch(epoch)
-                run.observe_epoch_end(epoch)
+                run.observe_epoch_end(epoch, held_out)
                 if validation is not None and best.should_stop(_mean_loss(module, validation)):
                     break
             best.restore()
@@ -209,10 +215,12 @@ class _Run:
         weights = selection.weights
         return rows[selection.positions], None if weights is None else weights.to(self.data.weights)
 
-    def observe_epoch_end(self, epoch: int) -> None:
-        if self.recorder is None or self.recorder.observe != "epoch_end":
+    def observe_epoch_end(self, epoch: int, held_out: HeadData | None) -> None:
+        if self.recorder is None or self.recorder.observe == "training":
             return
-        data = self.data
+        data = held_out if self.recorder.observe == "held_out" else self.data
+        if data is None:
+            return
         for ids, inputs, labels in zip(
             torch.split(data.ids, _EVALUATION_ROWS),
             torch.split(data.inputs, _EVALUATION_ROWS),

@@ -21,7 +21,7 @@ from small_text_ext._random import derived_generator
 if TYPE_CHECKING:
     import torch
 
-Observe = Literal["training", "epoch_end"]
+Observe = Literal["training", "epoch_end", "held_out"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +125,12 @@ class Recorder(Protocol):
 
     Attributes
     ----------
-    observe : {"training", "epoch_end"}
+    observe : {"training", "epoch_end", "held_out"}
         "training": the logits of the training passes themselves, which cost nothing more, were
         computed with dropout on, and are those of weights that change within the epoch.
         "epoch_end": one more pass over all of ``plan.ids`` after each epoch, dropout off.
+        "held_out": such a pass over the recorder's own ``held_out`` dataset, of which nothing is
+        trained; ids are positions in it, and labels are zeros.
     """
 
     @property
