@@ -166,7 +166,7 @@ def test_no_global_random_numbers(path: Path) -> None:
 
 def _tracked_text() -> list[Path]:
     folders = [PACKAGE, BENCHMARKS, ROOT / "tests"]
-    suffixes = {".py", ".md", ".toml", ".json", ".csv", ".txt"}
+    suffixes = {".py", ".md", ".toml", ".json", ".csv", ".txt", ".html"}
     inside = [path for folder in folders for path in folder.rglob("*") if path.suffix in suffixes]
     return [
         *inside,

@@ -112,6 +112,7 @@ def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == {"small_text_ext", f"small_text_ext-{_metadata(wheel)['Version']}.dist-info"}
     assert "small_text_ext/py.typed" in names
+    assert "small_text_ext/plotting/data_map.html" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     modules = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py")}
     assert len(modules) > 10

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from small_text_ext.plotting import (
+from small_text_ext.plotting.curves import (
     MethodStyle,
     method_styles,
     plot_differences,
@@ -178,6 +178,6 @@ def test_a_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
         plot_learning_curves(ax, _curves(), x="minutes", time_axis=True)
 
 
-def test_importing_the_module_loads_no_matplotlib() -> None:
-    code = "import sys, small_text_ext.plotting; print('matplotlib' in sys.modules)"
-    assert run_python(code).strip() == "False"
+def test_importing_the_package_loads_neither_matplotlib_nor_torch() -> None:
+    code = "import sys, small_text_ext.plotting; print({'matplotlib', 'torch'} & set(sys.modules))"
+    assert run_python(code).strip() == "set()"
