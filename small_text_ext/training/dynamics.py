@@ -563,7 +563,7 @@ def _as_ids(ids: Sequence[Any] | NDArray[Any], num_items: int) -> NDArray[Any]:
         )
     unique, counts = np.unique(names, return_counts=True)
     if len(unique) < num_items:
-        repeated = unique[counts.argmax()]
+        repeated = unique[counts.argmax()].tolist()
         raise ValueError(
             f"The id {repeated!r} occurs {counts.max()} times: ids tell items apart, so make each "
             "occur once."
@@ -582,7 +582,7 @@ def _checked_labels(labels: NDArray[Any], shape: tuple[int, ...], ids: NDArray[A
     if not allowed.all():
         place = tuple(np.argwhere(~allowed)[0])
         raise ValueError(
-            f"The label of item {ids[place[0]]!r} is {labels[place]}: pass "
+            f"The label of item {ids[place[0]].tolist()!r} is {labels[place]}: pass "
             + ("0 or 1." if labels.ndim == 2 else f"a class id from 0 to {num_classes - 1}.")
         )
     return labels.astype(np.float32) if labels.ndim == 2 else labels.astype(np.int64)
@@ -594,7 +594,7 @@ def _check_finite(logits: Logits, ids: NDArray[Any]) -> None:
         if not finite.all():
             row = int(np.argmin(finite))
             raise ValueError(
-                f"The logits of item {ids[row]!r} in epoch {epoch} are "
+                f"The logits of item {ids[row].tolist()!r} in epoch {epoch} are "
                 f"{np.asarray(of_epoch[row]).tolist()}: the training diverged; lower its learning "
                 "rate."
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 REGIONS = {
@@ -19,6 +19,9 @@ REGIONS = {
 
 NEVER_LEARNT = 1000
 """The published forgetfulness of an item that was never predicted correctly."""
+
+DIFFICULTIES = {"easy": 0.75, "medium": 0.5, "hard": 0.25}
+"""By bucket the share of correct epochs that its items exceed; all others are "impossible"."""
 
 # Of a block, in float64: half a megabyte stays in a core's cache.
 _BLOCK_ELEMENTS = 65_536
@@ -151,6 +154,48 @@ def map_regions(
     if exclusive:
         return _in_turns(rankings, min(number, len(rankings["easy"]) // 3))
     return {name: ranking[:number] for name, ranking in rankings.items()}
+
+
+def difficulty_buckets(correctness_fraction: ArrayLike) -> NDArray[np.str_]:
+    """Name the difficulty of items by how often a model predicted their label.
+
+    Over a pool whose labels are all known, they tell what a strategy that did not know them has
+    asked for: one that buys the impossible pays for outliers which no model learns.
+
+    Parameters
+    ----------
+    correctness_fraction : array-like of float, shape (items,)
+        The share of epochs in which the label was predicted, in [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (items,)
+        "easy" above 0.75, "medium" above 0.5, "hard" above 0.25, and "impossible".
+
+    Raises
+    ------
+    ValueError
+        If a share is not in [0, 1]: counts of epochs are no shares.
+
+    References
+    ----------
+    S. Karamcheti et al., "Mind Your Outliers! Investigating the Negative Impact of Outliers on
+    Active Learning for Visual Question Answering", ACL 2021.
+
+    Examples
+    --------
+    >>> difficulty_buckets([1.0, 0.75, 0.4, 0.25, 0.0]).tolist()
+    ['easy', 'medium', 'hard', 'impossible', 'impossible']
+    """
+    shares = np.asarray(correctness_fraction, dtype=np.float64)
+    outside = ~((shares >= 0) & (shares <= 1))
+    if outside.any():
+        raise ValueError(
+            f"correctness_fraction holds {shares[outside][0]}: pass shares of epochs from 0 to 1, "
+            "which are the counts of correctness divided by the number of epochs."
+        )
+    bounds = [shares > least for least in DIFFICULTIES.values()]
+    return np.select(bounds, list(DIFFICULTIES), default="impossible")
 
 
 def _blocks(logits: Logits) -> Iterator[slice]:
