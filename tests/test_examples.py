@@ -34,13 +34,13 @@ def _doctests(name: str) -> list[doctest.DocTest]:
 
 
 def test_the_readme_has_a_short_example() -> None:
-    assert len(README_BLOCKS) == 2
+    assert len(README_BLOCKS) == 4
     for block in README_BLOCKS:
         assert len([line for line in block.splitlines() if line.strip()]) <= 17
 
 
 def test_readme(tmp_path: Path) -> None:
-    """The second block goes on from the first, as a reader would."""
+    """Each block goes on from those before, as a reader would."""
     finished = subprocess.run(
         [sys.executable, "-c", "".join(README_BLOCKS)],
         cwd=tmp_path,
