@@ -57,6 +57,8 @@ test-lowest: ## the oldest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[all]' --group test
 	$(LOWEST)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -p no:cacheprovider -m 'not slow' \
 		tests/pool tests/query_strategies tests/training/test_head_trainer.py tests/training/test_seams.py \
+		tests/training/test_dynamics_metrics.py tests/training/test_dynamics_files.py tests/training/test_label_noise.py \
+		tests/training/test_batch_selection.py \
 		tests/classifiers/test_base.py tests/classifiers/test_mlp.py
 	$(LOWEST)/bin/python -m pytest -p no:cacheprovider tests/classifiers/test_transformer_host.py -k minilm
 
