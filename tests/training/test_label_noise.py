@@ -122,5 +122,5 @@ def test_flips_refuse_what_has_no_other_class() -> None:
     dynamics = TrainingDynamics.from_logits(np.zeros((1, 4, 2)), np.zeros((4, 2)))
     with pytest.raises(ValueError, match="multi-label"):
         flip_easy_labels(dynamics)
-    with pytest.raises(ValueError, match="fraction is 0.5"):
+    with pytest.raises(ValueError, match=r"fraction is 0\.5"):
         flip_easy_labels(planted()[0], fraction=0.5)
