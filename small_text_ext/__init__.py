@@ -10,6 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from small_text_ext.classifiers.cartography import (
+        CartographyClassification,
+        CartographyClassificationFactory,
+        noise_queue,
+    )
+    from small_text_ext.classifiers.crossfit import crossfit_dynamics, find_label_noise
     from small_text_ext.classifiers.mlp import (
         MLPClassification,
         MLPClassificationFactory,
@@ -24,16 +30,33 @@ if TYPE_CHECKING:
     from small_text_ext.pool.embeddings import PoolEmbeddings
     from small_text_ext.pool.indexes import ExactIndex, HNSWIndex
     from small_text_ext.query_strategies.anchoral import AnchorAL
+    from small_text_ext.query_strategies.cartography import (
+        CartographyActiveLearning,
+        CartographyFilter,
+        DynamicsUncertainty,
+    )
     from small_text_ext.query_strategies.seals import SEALS
     from small_text_ext.query_strategies.subpool import RandomSubset
+    from small_text_ext.training.dynamics import (
+        DynamicsRecorder,
+        HeldOutRecorder,
+        TrainingDynamics,
+    )
     from small_text_ext.training.trainer import SelectiveTrainer
 
 __version__ = "0.1.0"
 
 _EXPORTS = {
     "AnchorAL": "query_strategies.anchoral",
+    "CartographyActiveLearning": "query_strategies.cartography",
+    "CartographyClassification": "classifiers.cartography",
+    "CartographyClassificationFactory": "classifiers.cartography",
+    "CartographyFilter": "query_strategies.cartography",
+    "DynamicsRecorder": "training.dynamics",
+    "DynamicsUncertainty": "query_strategies.cartography",
     "ExactIndex": "pool.indexes",
     "HNSWIndex": "pool.indexes",
+    "HeldOutRecorder": "training.dynamics",
     "MLPClassification": "classifiers.mlp",
     "MLPClassificationFactory": "classifiers.mlp",
     "MLPModelArguments": "classifiers.mlp",
@@ -42,16 +65,27 @@ _EXPORTS = {
     "SEALS": "query_strategies.seals",
     "SelectiveTrainer": "training.trainer",
     "TextPairDataset": "datasets",
+    "TrainingDynamics": "training.dynamics",
     "TransformerArguments": "classifiers.pretrained",
     "TransformerClassification": "classifiers.transformer",
     "TransformerClassificationFactory": "classifiers.transformer",
+    "crossfit_dynamics": "classifiers.crossfit",
+    "find_label_noise": "classifiers.crossfit",
+    "noise_queue": "classifiers.cartography",
 }
 
 __all__ = [
     "SEALS",
     "AnchorAL",
+    "CartographyActiveLearning",
+    "CartographyClassification",
+    "CartographyClassificationFactory",
+    "CartographyFilter",
+    "DynamicsRecorder",
+    "DynamicsUncertainty",
     "ExactIndex",
     "HNSWIndex",
+    "HeldOutRecorder",
     "MLPClassification",
     "MLPClassificationFactory",
     "MLPModelArguments",
@@ -59,9 +93,13 @@ __all__ = [
     "RandomSubset",
     "SelectiveTrainer",
     "TextPairDataset",
+    "TrainingDynamics",
     "TransformerArguments",
     "TransformerClassification",
     "TransformerClassificationFactory",
+    "crossfit_dynamics",
+    "find_label_noise",
+    "noise_queue",
 ]
 
 

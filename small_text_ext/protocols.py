@@ -34,6 +34,78 @@ class EmbeddingClassifier(Protocol):
         ...
 
 
+@runtime_checkable
+class DynamicsMap(Protocol):
+    """What training made of each item it saw: the part of `TrainingDynamics` strategies read."""
+
+    @property
+    def ids(self) -> NDArray[Any]:
+        """The items: positions in the training set."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """Their labels: class ids (items,), or zeros and ones (items, classes)."""
+        ...
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        ...
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether labels are a matrix."""
+        ...
+
+    def metrics(self) -> Any:  # noqa: ANN401
+        """Return the coordinates, one column a metric, one row an item."""
+        ...
+
+    def mean_probabilities(self) -> NDArray[np.float64]:
+        """Return the mean predicted distribution of each item, (items, classes)."""
+        ...
+
+
+def dynamics_of(clf: Any) -> DynamicsMap:  # noqa: ANN401
+    """Return the training dynamics of a classifier's last fit.
+
+    Parameters
+    ----------
+    clf : small_text.classifiers.Classifier
+        With ``dynamics_`` (a cartography classifier), or with a ``recorder`` that has ``dynamics``
+        (any classifier of this package, given a `DynamicsRecorder`).
+
+    Returns
+    -------
+    DynamicsMap
+        The map; its ids are positions in the training set.
+
+    Raises
+    ------
+    TypeError
+        If there is no classifier, or it records no dynamics.
+    ValueError
+        If its recorder was not told of a fit.
+    """
+    if clf is None:
+        raise TypeError(
+            "There is no classifier yet, so nothing is known of its training: initialise the "
+            "learner with labels first."
+        )
+    dynamics = getattr(clf, "dynamics_", None)
+    if dynamics is None:
+        dynamics = getattr(getattr(clf, "recorder", None), "dynamics", None)
+    if dynamics is None:
+        raise TypeError(
+            f"{type(clf).__name__} has recorded no training dynamics: give a classifier of this "
+            "package recorder=DynamicsRecorder(), or wrap its factory in a "
+            "CartographyClassificationFactory."
+        )
+    known: DynamicsMap = dynamics
+    return known
+
+
 def dense_proba(clf: ProbabilisticClassifier, dataset: Any) -> NDArray[np.float64]:  # noqa: ANN401
     """Return a dense probability for every text and class, in multi-label tasks too.
 

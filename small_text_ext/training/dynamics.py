@@ -477,6 +477,19 @@ class HeldOutRecorder:
     ----------
     logits : numpy.ndarray of float32, shape (epochs, items, classes)
         After a fit: the logits after each epoch, dropout off, in the order of ``held_out``.
+
+    Examples
+    --------
+    >>> from small_text import SklearnDataset
+    >>> from small_text_ext import MLPClassification, MLPModelArguments
+    >>> x = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    >>> data_set = SklearnDataset(x, np.array([0, 0, 1, 1]), target_labels=np.arange(2))
+    >>> recorder = HeldOutRecorder(data_set[[1, 3]])
+    >>> clf = MLPClassification(
+    ...     MLPModelArguments(), num_classes=2, num_epochs=3, recorder=recorder, seed=1
+    ... ).fit(data_set[[0, 2]])
+    >>> recorder.logits.shape
+    (3, 2, 2)
     """
 
     observe: Literal["held_out"] = "held_out"

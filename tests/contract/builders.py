@@ -24,6 +24,11 @@ from small_text import (
 from small_text_ext import (
     SEALS,
     AnchorAL,
+    CartographyActiveLearning,
+    CartographyClassification,
+    CartographyClassificationFactory,
+    CartographyFilter,
+    DynamicsUncertainty,
     ExactIndex,
     HNSWIndex,
     MLPClassification,
@@ -81,6 +86,59 @@ def random_subset(
 def matched_subset(context: Context) -> QueryStrategy:
     """Return a random subset as large as AnchorAL's subpool."""
     return RandomSubset(LeastConfidence(), anchoral()(context), seed=context.seed)
+
+
+def cartography_filter(
+    base: Callable[[], QueryStrategy] = LeastConfidence,
+    frozen: bool = True,
+    **options: Any,  # noqa: ANN401
+) -> Callable[[Context], QueryStrategy]:
+    """Return a builder of a filter by predicted confidence, on frozen vectors or the model's.
+
+    Of the pool's hard texts, those of the rare class, nothing is left within their class.
+    """
+    options = {"within_classes": False, **options}
+
+    def build(context: Context) -> QueryStrategy:
+        embeddings = context.embeddings if frozen else None
+        return CartographyFilter(base(), embeddings, **options, seed=context.seed)
+
+    return build
+
+
+def filtered_anchoral(context: Context) -> QueryStrategy:
+    """Return AnchorAL on what a filter leaves."""
+    base = AnchorAL(LeastConfidence(), context.embeddings, **SMALL)
+    return CartographyFilter(base, context.embeddings, within_classes=False, seed=context.seed)
+
+
+def anchored_filter(context: Context) -> QueryStrategy:
+    """Return a filter of AnchorAL's subpool."""
+    base = CartographyFilter(LeastConfidence(), context.embeddings, within_classes=False)
+    return AnchorAL(base, context.embeddings, **SMALL, seed=context.seed)
+
+
+def cartography_learning(
+    frozen: bool = True,
+    **options: Any,  # noqa: ANN401
+) -> Callable[[Context], QueryStrategy]:
+    """Return a builder of CAL, on frozen vectors or the model's."""
+
+    def build(context: Context) -> QueryStrategy:
+        embeddings = context.embeddings if frozen else None
+        return CartographyActiveLearning(embeddings, **options, seed=context.seed)
+
+    return build
+
+
+def dynamics_uncertainty(measure: Any, frozen: bool) -> Callable[[Context], QueryStrategy]:  # noqa: ANN401
+    """Return a builder of a measure, on frozen vectors or the model's."""
+
+    def build(context: Context) -> QueryStrategy:
+        embeddings = context.embeddings if frozen else None
+        return DynamicsUncertainty(measure, embeddings, seed=context.seed)
+
+    return build
 
 
 STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
@@ -145,6 +203,48 @@ STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
         ),
         "matched": StrategyCase(matched_subset),
         "kmeans": StrategyCase(random_subset(EmbeddingKMeans), slow=True),
+    },
+    "CartographyFilter": {
+        "hard": StrategyCase(cartography_filter(fraction=0.8)),
+        "random-base": StrategyCase(cartography_filter(RandomSampling), multi_label=True),
+        "within-classes": StrategyCase(
+            cartography_filter(within_classes=True), random=False, slow=True
+        ),
+        "easy": StrategyCase(cartography_filter(drop="easy", fraction=0.9), slow=True),
+        "ambiguous": StrategyCase(
+            cartography_filter(drop="ambiguous", exploration=0.0), random=False, slow=True
+        ),
+        "own-vectors": StrategyCase(
+            cartography_filter(frozen=False, fraction=0.8), sees_the_pool=True
+        ),
+        "over-anchoral": StrategyCase(filtered_anchoral),
+        "under-anchoral": StrategyCase(anchored_filter),
+    },
+    "CartographyActiveLearning": {
+        "frozen": StrategyCase(cartography_learning(), random=False, multi_label=True),
+        "own-vectors": StrategyCase(cartography_learning(frozen=False), random=False),
+        "fallback": StrategyCase(cartography_learning(threshold=0.0), random=False, slow=True),
+        "random": StrategyCase(cartography_learning(min_labeled=10_000)),
+    },
+    "DynamicsUncertainty": {
+        "entropy": StrategyCase(
+            dynamics_uncertainty("predicted_entropy", frozen=True), random=False, multi_label=True
+        ),
+        "margin": StrategyCase(
+            dynamics_uncertainty("predicted_margin", frozen=False), random=False, multi_label=True
+        ),
+        "variability": StrategyCase(
+            dynamics_uncertainty("variability", frozen=True),
+            random=False,
+            multi_label=True,
+            history_free=False,
+        ),
+        "flips": StrategyCase(
+            dynamics_uncertainty("flips", frozen=False),
+            random=False,
+            multi_label=True,
+            history_free=False,
+        ),
     },
 }
 
@@ -221,7 +321,43 @@ def transformer(
     return ClassifierCase(build, dataset, multi_label, slow=slow)
 
 
+_MAPPED_EPOCHS = 8
+
+
+def cartography(
+    multi_label: bool = False,
+    **options: Any,  # noqa: ANN401
+) -> ClassifierCase:
+    """Return a case of a linear head that is trained on a region of its map."""
+
+    def build(seed: Seed) -> CartographyClassification:
+        kwargs = {"multi_label": multi_label, "num_epochs": _MAPPED_EPOCHS, "seed": seed}
+        base = MLPClassificationFactory(MLPModelArguments(), NUM_CLASSES, kwargs)
+        return CartographyClassification(base, seed=seed, **options)
+
+    # The map stays: float32 logits, an id, labels, and whether it was kept.
+    kept = 4 * _MAPPED_EPOCHS * NUM_CLASSES + 8 + 8 * NUM_CLASSES + 8
+    return ClassifierCase(build, dense_dataset, multi_label, kept_bytes=kept)
+
+
+def cartography_factory(multi_label: bool) -> FactoryCase:
+    """Return a case of the factory of such classifiers."""
+    options = {"multi_label": multi_label, "seed": 3}
+    base = MLPClassificationFactory(MLPModelArguments(), NUM_CLASSES, options)
+    return FactoryCase(
+        lambda: CartographyClassificationFactory(base, fraction=0.5, seed=3),
+        makes="CartographyClassification",
+        wraps=True,
+    )
+
+
 CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
+    "CartographyClassification": {
+        "ambiguous": cartography(fraction=0.5),
+        "clean": cartography(keep="clean", crossfit=3),
+        # What weights do to the choice of a region hides what they do to the fit.
+        "multi-label": cartography(multi_label=True, keep="random", fraction=0.8),
+    },
     "MLPClassification": {
         "linear": mlp(),
         "hidden": mlp(hidden_size=32),
@@ -261,6 +397,10 @@ def transformer_factory(multi_label: bool) -> FactoryCase:
 
 
 FACTORY_BUILDERS: dict[str, dict[str, tuple[FactoryCase, ClassifierCase]]] = {
+    "CartographyClassificationFactory": {
+        "single-label": (cartography_factory(False), cartography(fraction=0.5)),
+        "multi-label": (cartography_factory(True), cartography(multi_label=True, fraction=0.5)),
+    },
     "MLPClassificationFactory": {
         "single-label": (mlp_factory(False), mlp()),
         "multi-label": (mlp_factory(True), mlp(multi_label=True)),

@@ -31,6 +31,9 @@ class StrategyCase:
         Whether neighbours are exact, so that rows outside a view cannot change picks inside it.
     random : bool, default=True
         Whether another seed can give other picks.
+    sees_the_pool : bool, default=False
+        Whether the classifier is asked about texts outside of the subpool: what the subpool is
+        chosen by.
     slow : bool, default=False
         Whether it runs in ``make test-full`` only.
     """
@@ -41,6 +44,7 @@ class StrategyCase:
     history_free: bool = True
     exact: bool = True
     random: bool = True
+    sees_the_pool: bool = False
     slow: bool = False
     context: Context = Context()  # noqa: RUF009
 
@@ -91,6 +95,7 @@ class ClassifierCase:
     multi_label: bool = False
     warm: bool = True
     slow: bool = False
+    kept_bytes: int = 0  # of what the classifier keeps of each training item, on purpose
 
 
 @dataclass(frozen=True)
@@ -99,3 +104,4 @@ class FactoryCase:
 
     build: Callable[[], AbstractClassifierFactory]
     makes: str
+    wraps: bool = False

@@ -6,6 +6,7 @@ its own, and neighbours mostly share a label.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -27,6 +28,7 @@ from small_text import (
 
 from small_text_ext import PoolEmbeddings
 from small_text_ext._random import Seed
+from small_text_ext.training.dynamics import TrainingDynamics
 from tests.tiny_models import FILLERS, TOPICS
 
 NUM_ROWS = 600
@@ -146,6 +148,30 @@ class FrozenVectorClassifier(SklearnClassifier, EmbeddingMixin):
     def __init__(self, multi_label: bool = False) -> None:
         super().__init__(LogisticRegression(C=10), NUM_CLASSES, multi_label=multi_label)
         self.rows_seen: list[bytes] = []
+        self.mapped: tuple[NDArray[Any], Any] | None = None
+
+    def fit(self, train_set: Any, weights: Any = None) -> FrozenVectorClassifier:  # noqa: ANN401
+        super().fit(train_set, weights)
+        self.mapped = np.asarray(train_set.x), train_set.y
+        return self
+
+    @property
+    def dynamics_(self) -> TrainingDynamics | None:
+        """A map of the training set: what was learnt grows over five made-up epochs.
+
+        At first the model has a taste for the first class, so that the rare one is hard.
+        """
+        if self.mapped is None:
+            return None
+        x, y = self.mapped
+        proba = np.clip(self.model.predict_proba(x), 1e-6, 1 - 1e-6)
+        columns = np.arange(NUM_CLASSES) if self.multi_label else self.model.classes_.astype(int)
+        logits = np.full((len(x), NUM_CLASSES), -10.0)
+        logits[:, columns] = np.log(proba) - (np.log1p(-proba) if self.multi_label else 0)
+        taste = np.linspace(2, -2, NUM_CLASSES)
+        epochs = [share * logits + (1 - share) * taste for share in (0.0, 0.1, 0.2, 0.3, 1.0)]
+        labels = y.toarray() != 0 if self.multi_label else np.asarray(y).astype(int)
+        return TrainingDynamics.from_logits(np.stack(epochs), labels)
 
     def predict_proba(self, data_set: Any, multi_label_threshold: float = 0.5) -> Any:  # noqa: ANN401
         self.rows_seen.extend(np.asarray(row).tobytes() for row in data_set.x)
@@ -205,6 +231,14 @@ def situation(
     clf = FrozenVectorClassifier(context.multi_label).fit(train)
     unlabeled = np.setdiff1d(np.arange(context.num_rows), np.append(labeled, ignored))
     return Situation(clf, dataset, unlabeled.astype(np.int64), labeled, y)
+
+
+def with_labels(root: Situation, labeled: Indices, y: Any) -> Situation:  # noqa: ANN401
+    """Return a query with other labelled items, and a classifier whose map is that of those."""
+    clf = copy.copy(root.clf)
+    assert isinstance(clf, FrozenVectorClassifier)
+    clf.mapped = root.dataset.x[labeled], y
+    return replace(root, clf=clf, indices_labeled=labeled, y=y)
 
 
 def on_view(root: Situation, unlabeled: Indices) -> tuple[Situation, Indices]:
