@@ -8,20 +8,15 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from small_text import AbstractClassifierFactory, Classifier, EmbeddingMixin
 
 from small_text_ext._random import Seed, derived_generator, resolve_seed
 from small_text_ext.classifiers.base import (
-    TrainedClassifier,
     TrainedClassifierFactory,
     check_positive_integer,
     checked_labels,
 )
-from small_text_ext.classifiers.crossfit import (
-    check_own_factory,
-    crossfit_dynamics,
-    fit_dynamics,
-)
+from small_text_ext.classifiers.crossfit import crossfit_dynamics, fit_dynamics
+from small_text_ext.classifiers.wrapped import WrappedClassifier, WrappedClassifierFactory
 from small_text_ext.training.dynamics import DynamicsRecorder, TrainingDynamics
 
 Keep = Literal["ambiguous", "hard", "easy", "clean", "random"]
@@ -34,7 +29,7 @@ _NEEDS_EASY_BELOW = 0.25
 _EASY_MIX = 0.1
 
 
-class CartographyClassification(EmbeddingMixin, Classifier):
+class CartographyClassification(WrappedClassifier):
     """Fits a classifier, maps its training set, and fits a new one on the region asked for.
 
     A strong encoder learns as much from the most ambiguous third as from everything, and often
@@ -123,7 +118,7 @@ class CartographyClassification(EmbeddingMixin, Classifier):
         burn_out: int | None = None,
         seed: Seed = None,
     ) -> None:
-        self.base_factory = check_own_factory(base_factory)
+        super().__init__(base_factory)
         if keep not in get_args(Keep):
             raise ValueError(f"keep is {keep!r}: pass one of {', '.join(get_args(Keep))}.")
         if not 0 < fraction <= 1:
@@ -140,9 +135,6 @@ class CartographyClassification(EmbeddingMixin, Classifier):
         self.observe: Literal["training", "epoch_end"] = observe
         self.crossfit, self.burn_out = crossfit, burn_out
         self.seed = resolve_seed(seed)
-        self.num_classes = base_factory.num_classes
-        self.multi_label = bool(base_factory.classification_kwargs.get("multi_label", False))
-        self.classifier_: TrainedClassifier | None = None
         self.dynamics_: TrainingDynamics | None = None
         self.kept_: NDArray[np.int64] | None = None
         self.fallback_reason_: str | None = None
@@ -186,28 +178,6 @@ class CartographyClassification(EmbeddingMixin, Classifier):
         self.kept_, self.fallback_reason_ = kept, reason
         return self
 
-    def predict(
-        self,
-        data_set: Any,  # noqa: ANN401
-        return_proba: bool = False,
-        multi_label_threshold: float = 0.5,
-    ) -> Any:  # noqa: ANN401
-        """Predict labels; see `TrainedClassifier.predict`."""
-        return self._fitted().predict(data_set, return_proba, multi_label_threshold)
-
-    def predict_proba(self, data_set: Any, multi_label_threshold: float = 0.5) -> Any:  # noqa: ANN401
-        """Predict class probabilities; see `TrainedClassifier.predict_proba`."""
-        return self._fitted().predict_proba(data_set, multi_label_threshold)
-
-    def embed(
-        self,
-        data_set: Any,  # noqa: ANN401
-        return_proba: bool = False,
-        multi_label_threshold: float = 0.5,
-    ) -> Any:  # noqa: ANN401
-        """Return vectors; see `TrainedClassifier.embed`."""
-        return self._fitted().embed(data_set, return_proba, multi_label_threshold)
-
     def suspected_noise(self) -> pd.DataFrame:
         """Rank the items of the last training set by how likely their label is wrong.
 
@@ -224,11 +194,6 @@ class CartographyClassification(EmbeddingMixin, Classifier):
         self._fitted()
         assert self.dynamics_ is not None
         return self.dynamics_.suspected_noise()
-
-    def _fitted(self) -> TrainedClassifier:
-        if self.classifier_ is None:
-            raise ValueError(f"This {type(self).__name__} is not fitted: call fit first.")
-        return self.classifier_
 
     def _mapped(self, train_set: Any, weights: ArrayLike | None) -> TrainingDynamics:  # noqa: ANN401
         folds = None if self.crossfit is None else min(self.crossfit, len(train_set))
@@ -274,7 +239,7 @@ class CartographyClassification(EmbeddingMixin, Classifier):
         return _EASY_MIX if self.fraction < _NEEDS_EASY_BELOW else 0.0
 
 
-class CartographyClassificationFactory(AbstractClassifierFactory):
+class CartographyClassificationFactory(WrappedClassifierFactory):
     """Makes a new `CartographyClassification` for every round of small-text's active learner.
 
     Parameters
@@ -297,11 +262,6 @@ class CartographyClassificationFactory(AbstractClassifierFactory):
     >>> CartographyClassificationFactory(base, keep="clean", crossfit=5).new().keep
     'clean'
     """
-
-    def __init__(self, base_factory: TrainedClassifierFactory, **options: Any) -> None:  # noqa: ANN401
-        self.base_factory = base_factory
-        self.options = {**options, "seed": resolve_seed(options.get("seed"))}
-        self.new()
 
     def new(self) -> CartographyClassification:
         """Return a new, unfitted classifier.

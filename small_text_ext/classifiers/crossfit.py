@@ -20,6 +20,7 @@ from small_text_ext.classifiers.base import (
     checked_weights,
 )
 from small_text_ext.classifiers.mlp import MLPClassificationFactory, MLPModelArguments
+from small_text_ext.classifiers.wrapped import check_own_factory, is_multi_label
 from small_text_ext.training.dynamics import DynamicsRecorder, HeldOutRecorder, TrainingDynamics
 from small_text_ext.training.label_noise import NoiseMethod, flip_easy_labels
 
@@ -99,7 +100,7 @@ def crossfit_dynamics(
     """
     check_own_factory(factory)
     check_positive_integer("num_repeats", num_repeats)
-    labels = checked_labels(train_set, factory.num_classes, _is_multi_label(factory), "train_set")
+    labels = checked_labels(train_set, factory.num_classes, is_multi_label(factory), "train_set")
     if not 0 <= skip_first < 1:
         raise ValueError(f"skip_first is {skip_first}: pass a share of at least 0 and below 1.")
     if not 2 <= num_folds <= len(labels):
@@ -112,7 +113,7 @@ def crossfit_dynamics(
     disable = None if show_progress is None else not show_progress
     with tqdm(total=num_folds * num_repeats, desc="folds", unit="fit", disable=disable) as bar:
         for _ in range(num_repeats):
-            folds = _deal(labels, num_folds, rng)
+            folds = deal_folds(labels, num_folds, rng)
             held_out = []
             for fold in range(num_folds):
                 held_out.append(_fit_one(factory, train_set, sample_weights, folds == fold))
@@ -190,8 +191,8 @@ def find_label_noise(
     >>> find_label_noise(train_set, seed=0).query("suspected")["guid"].tolist()
     [3]
     """
-    made = _default_factory(train_set) if factory is None else check_own_factory(factory)
-    if method != "confidence" and _is_multi_label(made):
+    made = default_factory(train_set) if factory is None else check_own_factory(factory)
+    if method != "confidence" and is_multi_label(made):
         raise ValueError(f"method={method!r} is for single-label tasks: pass 'confidence'.")
     number = resolve_seed(seed)
     repeats = num_repeats or (_REPEATS_OF_DEFAULT if factory is None else 1)
@@ -280,33 +281,6 @@ def recording_classifier(factory: TrainedClassifierFactory, recorder: Any) -> Tr
     return clf
 
 
-def check_own_factory(factory: Any) -> TrainedClassifierFactory:  # noqa: ANN401
-    """Check that a factory makes classifiers that can be recorded.
-
-    Parameters
-    ----------
-    factory : Any
-        The factory.
-
-    Returns
-    -------
-    TrainedClassifierFactory
-        The same.
-
-    Raises
-    ------
-    TypeError
-        If it is another's.
-    """
-    if not isinstance(factory, TrainedClassifierFactory):
-        raise TypeError(
-            f"{factory!r} is no classifier factory of this package: pass one that is, such as "
-            "MLPClassificationFactory or TransformerClassificationFactory; small-text's own do not "
-            "say what they think during training."
-        )
-    return factory
-
-
 def relabeled(train_set: Any, labels: NDArray[Any], num_classes: int | None = None) -> Any:  # noqa: ANN401
     """Return a copy of a single-label dataset with other labels.
 
@@ -331,8 +305,23 @@ def relabeled(train_set: Any, labels: NDArray[Any], num_classes: int | None = No
     return copied
 
 
-def _deal(labels: NDArray[Any], num_folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Deal items to folds, class by class; multi-label items by their set of labels."""
+def deal_folds(labels: NDArray[Any], num_folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Deal items to folds, class by class; multi-label items by their set of labels.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape (n,) or (n, num_classes)
+        The labels.
+    num_folds : int
+        How many folds.
+    rng : numpy.random.Generator
+        Deals.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n,)
+        The fold of each item; sizes differ by one at most, and so do those of each class.
+    """
     groups = labels if labels.ndim == 1 else np.unique(labels, axis=0, return_inverse=True)[1]
     # Those of one group after the other, each in random order: a class of one item lies in one
     # fold, and the classifier of that fold is not taught it.
@@ -416,11 +405,24 @@ def _ranked(
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
-def _is_multi_label(factory: TrainedClassifierFactory) -> bool:
-    return bool(factory.classification_kwargs.get("multi_label", False))
+def default_factory(train_set: Any) -> TrainedClassifierFactory:  # noqa: ANN401
+    """Return a factory of logistic regressions (C = 1), for a dataset of vectors.
 
+    Parameters
+    ----------
+    train_set : small_text.data.Dataset
+        What they will be trained on, more or less.
 
-def _default_factory(train_set: Any) -> TrainedClassifierFactory:  # noqa: ANN401
+    Returns
+    -------
+    TrainedClassifierFactory
+        Of linear heads, 20 epochs.
+
+    Raises
+    ------
+    TypeError
+        If the items are no vectors.
+    """
     if len(getattr(getattr(train_set, "x", None), "shape", ())) != 2:
         raise TypeError(
             f"The items of a {type(train_set).__name__} are no vectors: pass a factory, such as "

@@ -87,14 +87,14 @@ def test_nobody_is_judged_by_a_model_that_was_taught_them(monkeypatch: pytest.Mo
 
 def test_folds_are_dealt_class_by_class() -> None:
     labels = np.repeat([0, 1, 2], [50, 11, 1])
-    folds = crossfit._deal(labels, 5, np.random.default_rng(0))
+    folds = crossfit.deal_folds(labels, 5, np.random.default_rng(0))
     for label, number in ((0, 10), (1, 2)):
         counts = np.bincount(folds[labels == label], minlength=5)
         assert counts.max() - counts.min() <= 1
         assert counts.min() == number
     assert np.bincount(folds).max() - np.bincount(folds).min() <= 1
     matrix = np.array([[0, 1], [1, 1], [0, 1], [1, 1], [0, 0], [0, 0]])
-    dealt = crossfit._deal(matrix, 2, np.random.default_rng(0))
+    dealt = crossfit.deal_folds(matrix, 2, np.random.default_rng(0))
     for rows in ([0, 2], [1, 3], [4, 5]):
         assert sorted(dealt[rows].tolist()) == [0, 1]
 

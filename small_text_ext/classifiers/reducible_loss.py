@@ -1,0 +1,584 @@
+"""RHO-LOSS: classifiers that train on what is learnable, worth learning and not yet learnt."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from small_text import SklearnDataset
+
+from small_text_ext._random import Seed, derived_generator, resolve_seed
+from small_text_ext.classifiers.base import (
+    TrainedClassifierFactory,
+    check_positive_integer,
+    checked_labels,
+    checked_weights,
+)
+from small_text_ext.classifiers.crossfit import deal_folds, default_factory
+from small_text_ext.classifiers.texts import texts_of
+from small_text_ext.classifiers.wrapped import WrappedClassifier, WrappedClassifierFactory
+from small_text_ext.pool.embeddings import PoolEmbeddings
+from small_text_ext.protocols import dense_proba
+from small_text_ext.training.batch_selection import SelectionScore
+from small_text_ext.training.irreducible_loss import (
+    IrreducibleLosses,
+    Temperature,
+    irreducible_losses,
+    item_keys,
+)
+from small_text_ext.training.online_selection import ScoreSelector
+
+Vectors = PoolEmbeddings | Callable[[list[Any]], ArrayLike]
+
+_logger = logging.getLogger(__name__)
+
+_SPLIT, _FOLDS = 21, 22
+
+
+class IrreducibleLoss(ABC):
+    """Where irreducible losses come from: a model that was not taught the items' own labels.
+
+    Parameters
+    ----------
+    factory : Any, default=None
+        Any classifier factory that small-text takes, for that model. None is logistic regression
+        on vectors.
+    vectors : PoolEmbeddings, callable or None, default=None
+        For logistic regression on a dataset of texts: what turns texts into vectors, a
+        `PoolEmbeddings` that knows its encoder, or a function of a list of texts. A dataset of
+        vectors needs none.
+    temperature : float or "fit", default="fit"
+        Scales the model's probabilities; "fit" finds what suits its predictions best.
+    smallest : float, default=1e-3
+        Probabilities are raised to it; see `losses_of`.
+
+    Raises
+    ------
+    ValueError
+        If ``temperature`` or ``smallest`` is out of range.
+    """
+
+    def __init__(
+        self,
+        factory: Any = None,  # noqa: ANN401
+        vectors: Vectors | None = None,
+        *,
+        temperature: Temperature = "fit",
+        smallest: float = 1e-3,
+    ) -> None:
+        if temperature != "fit" and (isinstance(temperature, str) or not temperature > 0):
+            raise ValueError(f"temperature is {temperature!r}: pass 'fit', or a number above 0.")
+        if not 0 < smallest < 0.5:
+            raise ValueError(f"smallest is {smallest}: pass a probability above 0 and below 0.5.")
+        self.factory, self.vectors = factory, vectors
+        self.temperature, self.smallest = temperature, smallest
+        self._cache: dict[str, NDArray[np.float32]] = {}
+
+    def trained_rows(self, labels: NDArray[Any], seed: int) -> NDArray[np.int64]:
+        """Return the positions that are trained: all but those that this source keeps for itself.
+
+        Parameters
+        ----------
+        labels : numpy.ndarray
+            Of the training set.
+        seed : int
+            Of the fit.
+
+        Returns
+        -------
+        numpy.ndarray of int64
+            In order.
+        """
+        return np.arange(len(labels))
+
+    @abstractmethod
+    def losses(self, train_set: Any, labels: NDArray[Any], seed: int) -> IrreducibleLosses:  # noqa: ANN401
+        """Compute the irreducible loss of each item of a training set.
+
+        Parameters
+        ----------
+        train_set : small_text.data.Dataset
+            The items.
+        labels : numpy.ndarray, shape (n,) or (n, num_classes)
+            Their labels, checked.
+        seed : int
+            Of the fit.
+
+        Returns
+        -------
+        IrreducibleLosses
+            Of all items that are trained.
+        """
+
+    def _made(
+        self, keys: tuple[str, ...], labels: NDArray[Any], probabilities: NDArray[np.float64]
+    ) -> IrreducibleLosses:
+        return irreducible_losses(keys, labels, probabilities, self.temperature, self.smallest)
+
+    def _judged(self, data_set: Any) -> Any:  # noqa: ANN401
+        """Return the dataset as the model sees it: vectors, where it is logistic regression."""
+        if self.factory is not None or _has_vectors(data_set):
+            return data_set
+        if self.vectors is None:
+            raise TypeError(
+                "Irreducible losses of texts need a model: pass vectors, which turns texts into "
+                "vectors for logistic regression (a PoolEmbeddings, or a function), or a factory."
+            )
+        items = texts_of(data_set)
+        target_labels = data_set.target_labels
+        return SklearnDataset(self._vectors_of(items), data_set.y, target_labels=target_labels)
+
+    def _vectors_of(self, items: list[Any]) -> NDArray[np.float32]:
+        keys = item_keys(items)
+        new = {key: item for key, item in zip(keys, items, strict=True) if key not in self._cache}
+        if new:
+            source: Any = self.vectors
+            encode = source.vectors_of if isinstance(source, PoolEmbeddings) else source
+            made = np.asarray(encode(list(new.values())), dtype=np.float32)
+            self._cache.update(zip(new, made, strict=True))
+        return np.stack([self._cache[key] for key in keys])
+
+    def _probabilities(
+        self,
+        train_set: Any,  # noqa: ANN401
+        others: Any,  # noqa: ANN401
+        num_classes: int,
+        validate: bool = False,
+    ) -> NDArray[np.float64]:
+        """Train a model on some items, and return its probabilities of others."""
+        factory = default_factory(train_set) if self.factory is None else self.factory
+        clf = factory.new()
+        clf.fit(train_set, others) if validate else clf.fit(train_set)
+        probabilities = dense_proba(clf, others)
+        missing = num_classes - probabilities.shape[1]
+        return np.pad(probabilities, ((0, 0), (0, max(0, missing))))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cache": {}}
+
+
+class CrossFitIrreducibleLoss(IrreducibleLoss):
+    """Irreducible losses out of fold: no label is set aside, as an active learner wants it.
+
+    Each fold is judged by a model of the others. Two folds are the paper's variant without a
+    hold-out set, of which its own notebooks say that the advantage nearly vanishes: a model of half
+    the labels knows little. More folds know more, and cost more fits.
+
+    Parameters
+    ----------
+    factory, vectors, temperature, smallest
+        As in `IrreducibleLoss`.
+    num_folds : int, default=5
+        At least 2; sets of fewer items have a fold for each.
+    absent : {"zero", "raise"}, default="zero"
+        What to do with an item whose class no other fold has: "zero" takes its irreducible loss for
+        nothing, so that it is trained, and logs how many there are; "raise" is an error.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 0.0], [0.9, 0.1]] * 5 + [[0.0, 1.0], [0.1, 0.9]] * 5)
+    >>> y = np.repeat([0, 1], 10)
+    >>> y[0] = 1
+    >>> data_set = SklearnDataset(x.astype(np.float32), y, target_labels=np.arange(2))
+    >>> losses = CrossFitIrreducibleLoss().losses(data_set, y, seed=0).losses
+    >>> int(losses.argmax())
+    0
+    """
+
+    def __init__(
+        self,
+        factory: Any = None,  # noqa: ANN401
+        vectors: Vectors | None = None,
+        *,
+        num_folds: int = 5,
+        absent: Literal["zero", "raise"] = "zero",
+        temperature: Temperature = "fit",
+        smallest: float = 1e-3,
+    ) -> None:
+        super().__init__(factory, vectors, temperature=temperature, smallest=smallest)
+        check_positive_integer("num_folds", num_folds)
+        if num_folds < 2:
+            raise ValueError("num_folds is 1: pass at least 2.")
+        if absent not in ("zero", "raise"):
+            raise ValueError(f"absent is {absent!r}: pass 'zero' or 'raise'.")
+        self.num_folds = int(num_folds)
+        self.absent = absent
+
+    def losses(self, train_set: Any, labels: NDArray[Any], seed: int) -> IrreducibleLosses:  # noqa: ANN401
+        """Compute irreducible losses; see `IrreducibleLoss.losses`.
+
+        Raises
+        ------
+        ValueError
+            If there is one item only, or with ``absent="raise"`` a class that lies in one fold.
+        """
+        if len(labels) < 2:
+            raise ValueError(
+                "The training set has one item: out of fold there is nothing to judge it by; label "
+                "more, or pass a HoldOutIrreducibleLoss."
+            )
+        judged = self._judged(train_set)
+        num_classes = len(train_set.target_labels)
+        folds = deal_folds(
+            labels, min(self.num_folds, len(labels)), derived_generator(seed, _FOLDS)
+        )
+        probabilities = np.empty((len(labels), num_classes))
+        unseen = np.zeros(len(labels), dtype=bool)
+        for fold in np.unique(folds):
+            inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+            probabilities[inside] = self._probabilities(
+                judged[outside], judged[inside], num_classes
+            )
+            unseen[inside] = ~_is_taught(labels[inside], labels[outside])
+        made = self._made(item_keys(_items(train_set)), labels, probabilities)
+        return self._with_unseen(made, unseen) if unseen.any() else made
+
+    def _with_unseen(self, made: IrreducibleLosses, unseen: NDArray[np.bool_]) -> IrreducibleLosses:
+        row = int(np.argmax(unseen))
+        what = f"Item {row} is of a class that no other fold holds ({int(unseen.sum())} such items)"
+        if self.absent == "raise":
+            raise ValueError(f"{what}: label more of it, or pass absent='zero' to train it always.")
+        _logger.warning("%s: their irreducible losses are taken for zero.", what)
+        losses = np.where(unseen, 0.0, made.losses)
+        return IrreducibleLosses(made.keys, made.labels, losses)
+
+
+class HoldOutIrreducibleLoss(IrreducibleLoss):
+    """Irreducible losses by a model of a hold-out set, as in the paper.
+
+    The hold-out set says what is worth learning: of items unlike it, losses are high and are not
+    called reducible.
+
+    Parameters
+    ----------
+    hold_out : small_text.data.Dataset, float
+        Labelled items that are not in the training set, all classes among them; or the share of
+        each training set that is split off, class by class, and is not trained.
+    factory, vectors, temperature, smallest
+        As in `IrreducibleLoss`.
+    validate : bool, default=True
+        With a factory: choose the model's epoch by its loss on the training set, as the paper does.
+        (The released vision code chooses it on the test set.)
+
+    Raises
+    ------
+    ValueError
+        If the share is not in (0, 1).
+    """
+
+    def __init__(
+        self,
+        hold_out: Any,  # noqa: ANN401
+        factory: Any = None,  # noqa: ANN401
+        vectors: Vectors | None = None,
+        *,
+        validate: bool = True,
+        temperature: Temperature = "fit",
+        smallest: float = 1e-3,
+    ) -> None:
+        super().__init__(factory, vectors, temperature=temperature, smallest=smallest)
+        if isinstance(hold_out, float | int) and not 0 < hold_out < 1:
+            raise ValueError(f"hold_out is {hold_out}: pass a share above 0 and below 1.")
+        self.hold_out, self.validate = hold_out, validate
+
+    def trained_rows(self, labels: NDArray[Any], seed: int) -> NDArray[np.int64]:
+        """Return what is not split off; see `IrreducibleLoss.trained_rows`."""
+        if not isinstance(self.hold_out, float):
+            return super().trained_rows(labels, seed)
+        number = max(2, round(1 / self.hold_out))
+        folds = deal_folds(labels, number, derived_generator(seed, _SPLIT))
+        share = max(1, round(self.hold_out * number))
+        return np.flatnonzero(folds >= share)
+
+    def losses(self, train_set: Any, labels: NDArray[Any], seed: int) -> IrreducibleLosses:  # noqa: ANN401
+        """Compute irreducible losses; see `IrreducibleLoss.losses`.
+
+        Raises
+        ------
+        ValueError
+            If the hold-out set shares items with the training set, or lacks a class of it.
+        """
+        rows = self.trained_rows(labels, seed)
+        num_classes = len(train_set.target_labels)
+        if isinstance(self.hold_out, float):
+            held = train_set[np.setdiff1d(np.arange(len(labels)), rows)]
+            held_labels = labels[np.setdiff1d(np.arange(len(labels)), rows)]
+        else:
+            held = self.hold_out
+            held_labels = checked_labels(held, num_classes, labels.ndim == 2, "hold_out")
+        keys = item_keys(_items(train_set))
+        if not isinstance(self.hold_out, float):
+            _check_apart(keys, item_keys(_items(held)))
+        _check_taught(labels[rows], held_labels)
+        validate = self.validate and self.factory is not None
+        probabilities = self._probabilities(
+            self._judged(held), self._judged(train_set[rows]), num_classes, validate
+        )
+        return self._made(tuple(keys[row] for row in rows), labels[rows], probabilities)
+
+
+class KnownIrreducibleLoss(IrreducibleLoss):
+    """Irreducible losses that are known already: a zero-shot model's, or those of an earlier run.
+
+    Parameters
+    ----------
+    known : IrreducibleLosses
+        By item; see `irreducible_losses` and `IrreducibleLosses.load`.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+
+    def __init__(self, known: IrreducibleLosses) -> None:
+        super().__init__()
+        if not isinstance(known, IrreducibleLosses):
+            raise TypeError(
+                f"known is a {type(known).__name__}: pass IrreducibleLosses, which "
+                "irreducible_losses(item_keys(texts), labels, probabilities) makes."
+            )
+        self.known = known
+
+    def losses(self, train_set: Any, labels: NDArray[Any], seed: int) -> IrreducibleLosses:  # noqa: ANN401
+        """Look them up; see `IrreducibleLoss.losses`.
+
+        Raises
+        ------
+        KeyError
+            If an item is not known.
+        ValueError
+            If it is known by another label.
+        """
+        keys = item_keys(_items(train_set))
+        return IrreducibleLosses(keys, labels, self.known.of(keys, labels))
+
+
+class ReducibleLossClassification(WrappedClassifier):
+    """Trains a classifier on the candidates of the highest reducible loss.
+
+    Of each candidate batch, those items are trained whose present loss is far above their
+    irreducible one: what can be learnt, and is not learnt yet. Wrong labels are not, since the
+    model of the irreducible losses does not agree with them either.
+
+    It saves steps, not always time: each step scores ten candidates for one that is trained. It
+    pays on noisy, redundant or irrelevant data; on clean data, and with a poor model of the
+    irreducible losses, it hardly does, and classes that model is bad at may suffer
+    (``class_weight_rate``). A small training set is trained whole.
+
+    Parameters
+    ----------
+    base_factory : TrainedClassifierFactory
+        Makes the classifier.
+    irreducible_loss : IrreducibleLoss or None, default=None
+        Where irreducible losses come from; None is a `CrossFitIrreducibleLoss`, which on texts
+        needs its ``vectors``.
+    score : str or SelectionScore, default="reducible_loss"
+        A name in `SELECTION_SCORES`, or a score of yours.
+    selected_fraction : float, default=0.1
+        The share of each candidate batch that is trained.
+    known_noisy : array-like of int or None, default=None
+        Positions in the training set that are known to be wrong, for the log.
+    seed : int, numpy.random.Generator or None, default=None
+        Deals folds.
+    **options : Any
+        Further arguments of `ScoreSelector`.
+
+    Attributes
+    ----------
+    classifier_ : TrainedClassifier or None
+        The one that predicts.
+    irreducible_losses_ : IrreducibleLosses or None
+        Of the last fit; None where the score needs none.
+    selection_log_ : pandas.DataFrame or None
+        What was selected in the last fit; see `SelectionLog.frame`. Empty where all was trained.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an option is unknown or out of range.
+
+    Notes
+    -----
+    Differences from the authors' code: irreducible losses are out of fold by default, since at the
+    size of an active learner's labels a hold-out set costs more than it returns; they are scaled
+    and clipped; batches are weighted as the base classifier weights them.
+
+    References
+    ----------
+    S. Mindermann et al., "Prioritized Training on Points that are Learnable, Worth Learning, and
+    Not Yet Learnt", ICML 2022.
+
+    Examples
+    --------
+    >>> from small_text_ext import MLPClassificationFactory, MLPModelArguments
+    >>> x = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
+    >>> train_set = SklearnDataset(x, (x[:, 0] > 0).astype(int), target_labels=np.arange(2))
+    >>> base = MLPClassificationFactory(MLPModelArguments(), 2, {"batch_size": 16, "seed": 0})
+    >>> clf = ReducibleLossClassification(base, selected_fraction=0.25, seed=0).fit(train_set)
+    >>> clf.selection_log_[["num_candidates", "num_selected"]].iloc[-1].tolist()
+    [57, 15]
+    """
+
+    def __init__(
+        self,
+        base_factory: TrainedClassifierFactory,
+        irreducible_loss: IrreducibleLoss | None = None,
+        *,
+        score: str | SelectionScore = "reducible_loss",
+        selected_fraction: float = 0.1,
+        known_noisy: ArrayLike | None = None,
+        seed: Seed = None,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(base_factory)
+        if irreducible_loss is not None and not isinstance(irreducible_loss, IrreducibleLoss):
+            raise TypeError(
+                f"irreducible_loss is a {type(irreducible_loss).__name__}: pass a "
+                "CrossFitIrreducibleLoss, HoldOutIrreducibleLoss or KnownIrreducibleLoss."
+            )
+        self.irreducible_loss = irreducible_loss or CrossFitIrreducibleLoss()
+        self.known_noisy = None if known_noisy is None else np.asarray(known_noisy)
+        self.seed = resolve_seed(seed)
+        self.options = {"score": score, "selected_fraction": selected_fraction, **options}
+        self._selector()  # checks them
+        self.irreducible_losses_: IrreducibleLosses | None = None
+        self.selection_log_: pd.DataFrame | None = None
+
+    def fit(
+        self,
+        train_set: Any,  # noqa: ANN401
+        validation_set: Any | None = None,  # noqa: ANN401
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        """Compute irreducible losses, and train on what is selected.
+
+        Parameters
+        ----------
+        train_set : small_text.data.Dataset
+            Labelled items.
+        validation_set : small_text.data.Dataset or None, default=None
+            As in `TrainedClassifier.fit`.
+        weights : array-like of float, shape (n,), or None, default=None
+            Positive sample weights in the order of ``train_set``.
+
+        Returns
+        -------
+        Self
+            The classifier itself.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            As the base classifier's ``fit``, and as the source of the irreducible losses.
+        """
+        labels = checked_labels(train_set, self.num_classes, self.multi_label, "train_set")
+        item_weights = checked_weights(weights, len(labels))
+        selector = self._selector()
+        rows, losses = np.arange(len(labels)), None
+        if selector.score.needs_irreducible and selector.irreducible_model is None:
+            rows = self.irreducible_loss.trained_rows(labels, self.seed)
+            losses = self.irreducible_loss.losses(train_set, labels, self.seed)
+            selector.irreducible = losses.losses
+        if self.known_noisy is not None:
+            selector.known_noisy = np.flatnonzero(np.isin(rows, self.known_noisy))
+        classifier: Any = self.classifier_ or self.base_factory.new()
+        classifier.batch_selector = selector
+        try:
+            of_rows = None if item_weights is None else item_weights[rows]
+            classifier.fit(train_set[rows], validation_set, of_rows)
+        finally:
+            # A selector holds what it was shown, and is made anew for each fit.
+            classifier.batch_selector = None
+        self.classifier_, self.irreducible_losses_ = classifier, losses
+        self.selection_log_ = selector.log.frame()
+        return self
+
+    def _selector(self) -> ScoreSelector:
+        if getattr(self.base_factory.new(), "batch_selector", None) is not None:
+            raise ValueError(
+                "The factory's classifiers have a batch selector: leave it out, since this selects."
+            )
+        return ScoreSelector(**self.options)
+
+
+class ReducibleLossClassificationFactory(WrappedClassifierFactory):
+    """Makes a new `ReducibleLossClassification` for every round of small-text's active learner.
+
+    Parameters
+    ----------
+    base_factory : TrainedClassifierFactory
+        Makes the classifiers within.
+    **options : Any
+        Further arguments of `ReducibleLossClassification`. A ``seed`` that is missing, None or a
+        generator is drawn once.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `ReducibleLossClassification` does not take the arguments.
+
+    Examples
+    --------
+    >>> from small_text_ext import MLPClassificationFactory, MLPModelArguments
+    >>> base = MLPClassificationFactory(MLPModelArguments(), 2, {"seed": 0})
+    >>> ReducibleLossClassificationFactory(base, selected_fraction=0.5).new().num_classes
+    2
+    """
+
+    def new(self) -> ReducibleLossClassification:
+        """Return a new, unfitted classifier.
+
+        Returns
+        -------
+        ReducibleLossClassification
+            The classifier.
+        """
+        return ReducibleLossClassification(self.base_factory, **self.options)
+
+
+def _has_vectors(data_set: Any) -> bool:  # noqa: ANN401
+    return len(getattr(getattr(data_set, "x", None), "shape", ())) == 2
+
+
+def _items(data_set: Any) -> Any:  # noqa: ANN401
+    return np.asarray(data_set.x) if _has_vectors(data_set) else texts_of(data_set)
+
+
+def _is_taught(labels: NDArray[Any], taught: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return whether every class of each item occurs in other labels."""
+    if labels.ndim == 1:
+        return np.isin(labels, taught)
+    known = taught.any(axis=0)
+    return np.asarray((~labels.astype(bool) | known).all(axis=1))
+
+
+def _check_apart(keys: tuple[str, ...], held_out: tuple[str, ...]) -> None:
+    shared = set(held_out)
+    both = [row for row, key in enumerate(keys) if key in shared]
+    if both:
+        raise ValueError(
+            f"Item {both[0]} of the training set is in the hold-out set too ({len(both)} such "
+            "items): a model that was taught an item calls it learnt; take them out of one."
+        )
+
+
+def _check_taught(labels: NDArray[Any], held_out: NDArray[Any]) -> None:
+    lost = ~_is_taught(labels, held_out)
+    if lost.any():
+        row = int(np.argmax(lost))
+        raise ValueError(
+            f"The hold-out set has no item of the class of item {row}, "
+            f"{np.asarray(labels[row]).tolist()} ({int(lost.sum())} such items): they would never "
+            "be trained; hold out some of it, or pass a CrossFitIrreducibleLoss."
+        )
