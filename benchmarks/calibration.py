@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.classifiers import build_factory, classifier_kind
+from benchmarks.experiments import changes_classifier
 from benchmarks.loop import Labels, UnitData, Vectors, prepare_data, run_unit, unit_classifier
 from benchmarks.results import (
-    FULL_DATA,
     ClassifierRecord,
     MethodRecord,
     ProtocolRecord,
@@ -51,7 +51,7 @@ class UnitCosts:
     Parameters
     ----------
     fit : float
-        A fit at the middle round; of the ceiling, the fit on the whole pool.
+        A fit at the middle round; of a one-shot experiment, all its fits on the whole pool.
     evaluate : float
         Scoring one text of the test set.
     first_query, later_query : float
@@ -148,7 +148,7 @@ class Calibration:
         UnitCosts
             With a stand-in, its fit and its scoring are those of no real classifier.
         """
-        if on_texts(classifier) and method.strategy == FULL_DATA:
+        if on_texts(classifier) and changes_classifier(method.strategy):
             # What a ceiling changes are parameters of the classifier, not of the stand-in.
             method = method.model_copy(update={"params": {}})
         records = {"classifier": _on_vectors(classifier), "method": method}

@@ -41,7 +41,11 @@ def classifier_kind(name: str) -> ClassifierKind:
 
 
 def build_factory(
-    classifier: ClassifierRecord, num_classes: int, seed: int, device: str | None = None
+    classifier: ClassifierRecord,
+    num_classes: int,
+    seed: int,
+    device: str | None = None,
+    recorder: Any = None,  # noqa: ANN401 - a recorder of small_text_ext.training
 ) -> Any:  # noqa: ANN401 - small-text's factories carry no usable types
     """Build the small-text classifier factory of a unit.
 
@@ -55,6 +59,8 @@ def build_factory(
         The seed of the model: every round starts from the same weights.
     device : str or None, default=None
         Where it is trained, for classifiers that have a choice.
+    recorder : Recorder or None, default=None
+        Records every fit; the classifiers of one factory share it, and it holds the last fit.
 
     Returns
     -------
@@ -64,12 +70,39 @@ def build_factory(
     Raises
     ------
     SuiteError
-        If a name is unknown, or the weights of the model are not those of the record.
+        If a name is unknown, the weights of the model are not those of the record, or the kind
+        cannot be recorded and is asked to be.
     """
     check_classifier(classifier.kind, classifier.params)
+    if recorder is not None:
+        check_recorded(classifier.id, classifier.kind, "a recorder")
     model = _model_folder(classifier)
-    request = FactoryRequest(_own_params(classifier), num_classes, seed, device, model)
+    request = FactoryRequest(_own_params(classifier), num_classes, seed, device, model, recorder)
     return classifier_kind(classifier.kind).build(request)
+
+
+def check_recorded(name: str, kind: str, wanted_by: str) -> None:
+    """Check that the training dynamics of a classifier can be recorded.
+
+    Parameters
+    ----------
+    name, kind : str
+        The classifier's name in the suite, and its kind.
+    wanted_by : str
+        What needs it, for the message.
+
+    Raises
+    ------
+    SuiteError
+        If they cannot.
+    """
+    if not classifier_kind(kind).is_recorded:
+        able = [known for known, found in CLASSIFIERS.items() if found.is_recorded]
+        raise SuiteError(
+            f"{wanted_by} needs to know what a classifier learns while it is trained, which "
+            f"'{name}' ({kind}) does not tell: name others by classifiers = [...], of kind "
+            f"{' or '.join(able)}."
+        )
 
 
 def _own_params(classifier: ClassifierRecord) -> dict[str, Any]:

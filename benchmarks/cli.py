@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks {list,plan,run,status,report,perf}``.
+"""The command line: ``python -m benchmarks {list,plan,run,status,report,lens,map,perf}``.
 
 Exit codes: 0 all passed, 1 a unit failed, 2 the command cannot be run as given, 130 interrupted.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,8 @@ EXIT_INTERRUPTED = 130
 
 PERF = "perf"
 
+_SHOWN_SUSPECTS = 10
+_SHOWN_LETTERS = 80
 # The 80 columns that rich takes where there is no terminal cut names off.
 _PIPE_WIDTH = 140
 # What the user can mend: the message says how, and a traceback would hide it.
@@ -306,6 +309,94 @@ def report(
     from benchmarks.report import write_report
 
     console.print(f"report: {write_report(folder, out)}", soft_wrap=True)
+
+
+@app.command()
+def lens(
+    folder: FolderArgument,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it.")] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Write what methods asked for, by difficulty on the map of the whole pool."""
+    from benchmarks.lens import write_lens
+
+    def say(message: str) -> None:
+        _print_lines([message], "dim")
+
+    console.print(f"lens: {write_lens(folder, out, device, say)}", soft_wrap=True)
+
+
+class Observe(StrEnum):
+    """When logits are recorded."""
+
+    TRAINING = "training"
+    EPOCH_END = "epoch_end"
+
+
+@app.command("map")
+def map_dataset(
+    dataset: Annotated[
+        str, typer.Option("--dataset", help="A name that `list` shows, csv:PATH or hub:NAME.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the map.")],
+    classifier: Annotated[str, typer.Option("--classifier", help="mlp or transformer.")] = "mlp",
+    model: ModelOption = None,
+    max_texts: Annotated[
+        int | None, typer.Option("--max-texts", min=2, help="Draw so many texts.")
+    ] = None,
+    observe: Annotated[
+        Observe, typer.Option("--observe", help="The training passes, or one more at epoch end.")
+    ] = Observe.TRAINING,
+    crossfit: Annotated[
+        int | None, typer.Option("--crossfit", min=2, help="Record out of so many folds.")
+    ] = None,
+    fraction: Annotated[float, typer.Option("--fraction", help="Share of each region.")] = 0.33,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the classifier and folds.")] = 0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value of the classifier, such as num_epochs=5."),
+    ] = None,
+    encoder: EncoderOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Map a data set: logits of every epoch, coordinates, regions, suspects, picture, page."""
+    from benchmarks.maps import MapRequest, write_map
+    from benchmarks.parsing import apply_overrides
+
+    params = apply_overrides({} if model is None else {"model": model}, overrides or ())
+    request = MapRequest(
+        dataset,
+        classifier,
+        params,
+        max_texts,
+        observe.value,
+        crossfit,
+        fraction,
+        seed,
+        encoder or "minilm",
+    )
+    made = write_map(request, out, device, lambda message: _print_lines([message], "dim"))
+    columns = ("region", "texts", "confidence", "variability", "correct")
+    _print_columns(f"Map of {made.title}", columns, made.region_rows())
+    suspects = made.noise_table().head(_SHOWN_SUSPECTS)
+    rows = [
+        (f"{row.score:.3f}", str(row.label), str(row.predicted), _shortened(str(row.text)))
+        for row in suspects.itertuples()
+    ]
+    _print_columns("Suspected labels", ("score", "label", "predicted", "text"), rows)
+    console.print(f"map: {out}", soft_wrap=True)
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_LETTERS else line[: _SHOWN_LETTERS - 3] + "..."
+
+
+def _print_columns(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
 
 
 def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -15,6 +15,7 @@ from benchmarks.results import Environment
 
 _PACKAGES = (
     "accelerate",
+    "cleanlab",
     "hnswlib",
     "numpy",
     "scikit-learn",

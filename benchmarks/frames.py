@@ -12,11 +12,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.results import RoundRecord, UnitResult, UnitSpec, canonical_json
+from benchmarks.results import (
+    MAP_SUBSET,
+    NOISE_DETECTION,
+    RoundRecord,
+    UnitResult,
+    UnitSpec,
+    canonical_json,
+)
 from benchmarks.statistics import normalized_area, published_area, seconds_per_query
 
 UNIT_COLUMNS = ("suite", "dataset", "classifier", "lineage", "method", "seed")
 KIND_COLUMNS = ("strategy", "ablation", "ceiling")
+# Their rounds are no points of a curve over labels.
+_OWN_TABLES = (MAP_SUBSET, NOISE_DETECTION)
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
 
 
@@ -42,6 +51,21 @@ class Section:
     lineage: str
     results: tuple[UnitResult, ...]
     rivals: tuple[str, ...] = ()
+
+    @property
+    def learning(self) -> tuple[UnitResult, ...]:
+        """The units that compare strategies, and ceilings."""
+        return tuple(r for r in self.results if r.spec.method.strategy not in _OWN_TABLES)
+
+    @property
+    def subsets(self) -> tuple[UnitResult, ...]:
+        """The units that train on a region of a data map."""
+        return tuple(r for r in self.results if r.spec.method.strategy == MAP_SUBSET)
+
+    @property
+    def noise(self) -> tuple[UnitResult, ...]:
+        """The units that look for flipped labels."""
+        return tuple(r for r in self.results if r.spec.method.strategy == NOISE_DETECTION)
 
     @property
     def title(self) -> str:
@@ -150,6 +174,8 @@ def units_frame(rounds: pd.DataFrame) -> pd.DataFrame:
 
 def common_budget(rounds: pd.DataFrame) -> int | None:
     """Return the number of labels that every unit of a section reached; None for ceilings alone."""
+    if rounds.empty:
+        return None
     curves = rounds[~rounds["ceiling"].astype(bool)]
     if curves.empty:
         return None

@@ -42,6 +42,8 @@ class FactoryRequest:
         Where it is trained, for classifiers that have a choice.
     model : str or None, default=None
         Folder of the pretrained model, for kinds that have one.
+    recorder : Any or None, default=None
+        A recorder of training dynamics, for kinds that can be recorded.
     """
 
     params: Mapping[str, Any]
@@ -49,6 +51,7 @@ class FactoryRequest:
     seed: int
     device: str | None = None
     model: str | None = None
+    recorder: Any = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class ClassifierKind:
         The pretrained model that it starts from, where a suite names none; None: it has no model.
     given : frozenset of str, default=frozenset()
         Parameters that the runner fills in, beside those it fills in for all kinds.
+    is_recorded : bool, default=False
+        Whether its training dynamics can be recorded.
     """
 
     description: str
@@ -78,6 +83,7 @@ class ClassifierKind:
     features: Features = "vectors"
     default_model: str | None = None
     given: frozenset[str] = frozenset()
+    is_recorded: bool = False
 
     @property
     def takes_model(self) -> bool:

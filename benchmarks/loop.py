@@ -15,11 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.classifiers import build_factory, classifier_kind
+from benchmarks.experiments import changes_classifier, is_one_shot
 from benchmarks.kinds import Features
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
-from benchmarks.methods import StrategyContext, build_strategy
+from benchmarks.methods import StrategyContext, build_strategy, needed_recording
 from benchmarks.metrics import evaluate_predictions
-from benchmarks.results import FULL_DATA, ClassifierRecord, RoundRecord, UnitSpec
+from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_labels
+from benchmarks.results import (
+    FULL_DATA,
+    MAP_SUBSET,
+    NOISE_DETECTION,
+    ClassifierRecord,
+    RoundRecord,
+    UnitSpec,
+)
 from benchmarks.splits import Rows, draw_rows
 from benchmarks.statistics import normalized_area
 
@@ -178,17 +187,17 @@ def run_unit(spec: UnitSpec, data: UnitData, device: str | None = None) -> tuple
     Returns
     -------
     tuple of RoundRecord
-        The curve: ``rounds + 1`` records, fewer where the pool or the time runs out, one for the
-        ceiling.
+        The curve: ``rounds + 1`` records, fewer where the pool or the time runs out; one for a
+        one-shot experiment.
     """
-    if spec.method.strategy == FULL_DATA:
-        return (_Loop(spec, data, device).ceiling(),)
+    if is_one_shot(spec.method.strategy):
+        return (_Loop(spec, data, device).once(),)
     return tuple(_Loop(spec, data, device).rounds())
 
 
 def unit_classifier(spec: UnitSpec) -> ClassifierRecord:
     """Return the classifier of a unit; a ceiling may change its parameters, for far more labels."""
-    if spec.method.strategy != FULL_DATA:
+    if not changes_classifier(spec.method.strategy):
         return spec.classifier
     params = {**spec.classifier.params, **spec.method.params}
     return spec.classifier.model_copy(update={"params": params})
@@ -201,27 +210,79 @@ class _Loop:
         self.spec = spec
         self.data = data
         self.watch = Stopwatch()
-        self.factory = MeasuredFactory(
-            build_factory(unit_classifier(spec), data.num_classes, spec.seed.model, device),
-            self.watch,
-        )
         self.features = classifier_kind(spec.classifier.kind).features
         self.test_set = data.test_set(self.features)
         # Labels that nobody has asked for are hidden, so that no strategy can look at them.
         hidden = np.full(len(data.pool_labels), UNLABELED)
         hidden[data.initial] = data.pool_labels[data.initial]
         self.pool = data.pool_set(self.features, hidden)
+        classifier = unit_classifier(spec)
+        options = _recorder_option(spec, self.pool)
+        self.base_factory = build_factory(
+            classifier, data.num_classes, spec.seed.model, device, **options
+        )
+        self.factory = MeasuredFactory(self.base_factory, self.watch)
 
-    def ceiling(self) -> RoundRecord:
+    def once(self) -> RoundRecord:
+        """Run a one-shot experiment."""
+        experiments = {
+            FULL_DATA: self._full_data,
+            MAP_SUBSET: self._map_subset,
+            NOISE_DETECTION: self._noise_detection,
+        }
+        return experiments[self.spec.method.strategy]()
+
+    def _full_data(self) -> RoundRecord:
         """Fit once on all true labels of the pool."""
         start = time.perf_counter()
-        data = self.data
-        pool = data.pool_set(self.features, data.pool_labels)
-        classifier = self.factory.new()
+        everything = np.arange(len(self.data.pool_labels))
+        classifier = self._fitted_on_pool(self.factory)
+        return self._record(0, everything, [], classifier, None, start)
+
+    def _map_subset(self) -> RoundRecord:
+        """Map the pool with all its true labels, and fit on a region of the map."""
+        from small_text_ext.classifiers.cartography import CartographyClassificationFactory
+
+        start = time.perf_counter()
+        seed = self.spec.seed.query
+        options = {**self.spec.method.params, "seed": seed}
+        factory = CartographyClassificationFactory(self.base_factory, **options)
+        classifier = self._fitted_on_pool(MeasuredFactory(factory, self.watch))
+        record = self._record(0, classifier.kept_, classifier.kept_, classifier, None, start)
+        reason = classifier.fallback_reason_
+        return record.model_copy(update={"notes": () if reason is None else (reason,)})
+
+    def _noise_detection(self) -> RoundRecord:
+        """Flip labels of the pool, and rank all of them by suspicion."""
+        start = time.perf_counter()
+        data, seed = self.data, self.spec.seed
+        settings = NoiseSettings(**self.spec.method.params)
+        labels, flipped = flip_labels(data.pool_labels, data.num_classes, settings.noise, seed.data)
+        task = NoiseTask(
+            settings,
+            self.base_factory,
+            train_set=data.pool_set(self.features, labels),
+            vectors=data.pool_set("vectors", labels),
+            flipped=flipped,
+            seed=seed.query,
+        )
+        with _seeded(seed.model, 0):
+            found = detect_noise(task)
+        return RoundRecord(
+            round=0,
+            num_labeled=len(labels),
+            metrics=found.metrics(flipped),
+            per_class={},
+            labeled_counts=data.counts(labels),
+            seconds=self._seconds({}, start, found.seconds()),
+            notes=found.notes,
+        )
+
+    def _fitted_on_pool(self, factory: MeasuredFactory) -> Any:  # noqa: ANN401
+        classifier = factory.new()
         with _seeded(self.spec.seed.model, 0):
-            classifier.fit(pool)
-        everything = np.arange(len(data.pool_labels))
-        return self._record(0, everything, [], classifier.classifier, None, start)
+            classifier.fit(self.data.pool_set(self.features, self.data.pool_labels))
+        return classifier.classifier
 
     def rounds(self) -> list[RoundRecord]:
         """Run the initial fit and all rounds."""
@@ -301,11 +362,26 @@ class _Loop:
             **diagnostics,
         )
 
-    def _seconds(self, steps: Mapping[str, float], start: float) -> dict[str, float]:
-        measured = {"query": 0.0, "fit": 0.0, "evaluate": 0.0, **self.watch.take()}
+    def _seconds(
+        self, steps: Mapping[str, float], start: float, detectors: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        others = dict(detectors or {})
+        measured = {"query": 0.0, "fit": others.pop("fit", 0.0), "evaluate": 0.0}
+        measured |= self.watch.take()
         total = time.perf_counter() - start
         harness = max(0.0, total - sum(measured.values()))
-        return {**measured, "harness": harness, **{f"query.{k}": v for k, v in steps.items()}}
+        details = {f"query.{name}": value for name, value in steps.items()} | others
+        return {**measured, "harness": harness, **details}
+
+
+def _recorder_option(spec: UnitSpec, pool: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the recorder that a method's strategy looks at, as an option of the factory."""
+    needed = None if is_one_shot(spec.method.strategy) else needed_recording(spec.method)
+    if needed is None:
+        return {}
+    from small_text_ext.training.dynamics import DynamicsRecorder, HeldOutRecorder
+
+    return {"recorder": DynamicsRecorder() if needed == "training" else HeldOutRecorder(pool)}
 
 
 def _seeded(seed: int, number: int) -> Any:  # noqa: ANN401 - a context manager
@@ -340,6 +416,8 @@ def _diagnostics(strategy: MeasuredStrategy, data: UnitData) -> dict[str, Any]:
     last = getattr(strategy.strategy, "last_query", None)
     if last is None:
         return found
+    note = getattr(last, "note", None)
+    found["notes"] = () if note is None else (str(note),)
     subpool = np.asarray(last.subpool, dtype=np.int64)
     found["subpool_size"] = len(subpool)
     found["subpool_counts"] = data.counts(data.pool_labels[subpool])

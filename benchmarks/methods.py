@@ -9,18 +9,28 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.results import FULL_DATA, MethodRecord
+from benchmarks.experiments import EXPERIMENTS, check_experiment, is_one_shot, try_experiment
+from benchmarks.results import FULL_DATA, MAP_SUBSET, NOISE_DETECTION, MethodRecord
 from benchmarks.suggestions import SuiteError, unknown_name
 
 HOST_PREFIX = "small_text."
 DEFAULT_BASE = "LeastConfidence"
 
 _BASE = "base_query_strategy"
-_GIVEN_BY_RUNNER = {"self", _BASE, "embeddings", "seed"}
+_EMBEDDINGS = "embeddings"
+_GIVEN_BY_RUNNER = {"self", _BASE, _EMBEDDINGS, "seed"}
+CLASSIFIER_VECTORS = "classifier"
+"""What a suite may say of ``embeddings``: those of the present classifier, not the frozen ones."""
+
+Recording = Literal["training", "held-out"]
+"""What a strategy needs recorded: the training of the labels, or predictions for the whole pool."""
+
+_MAPPED_STRATEGIES = {"CartographyFilter", "CartographyActiveLearning"}
+_WAVERING = "DynamicsUncertainty"
 _NESTED = {"strategy", "base", "params"}
 
 
@@ -53,7 +63,24 @@ METHODS: Mapping[str, Preset] = {
         "small-text's own AnchorAL; draws unseeded, so that runs differ",
         DEFAULT_BASE,
     ),
+    "cartography-filter": Preset(
+        "CartographyFilter", "without what is predicted to be hard to learn", DEFAULT_BASE
+    ),
+    "cal": Preset(
+        "CartographyActiveLearning",
+        "the boundary between what is learnt and what is hard to learn",
+        params={_EMBEDDINGS: CLASSIFIER_VECTORS},
+    ),
+    "dynamics-uncertainty": Preset(
+        "DynamicsUncertainty",
+        "uncertainty over the course of training, predicted from the labels",
+        params={_EMBEDDINGS: CLASSIFIER_VECTORS},
+    ),
     FULL_DATA: Preset(FULL_DATA, "the ceiling: one fit on all true labels of the pool"),
+    "subset": Preset(MAP_SUBSET, "one fit on a region of the pool's data map; needs keep"),
+    "noise-detection": Preset(
+        NOISE_DETECTION, "flipped labels of the pool, found by every detector; needs noise"
+    ),
 }
 """Methods that a suite may name without spelling them out."""
 
@@ -72,7 +99,7 @@ def strategy_names() -> list[str]:
     ours = _own_strategies()
     host = _host_strategies()
     prefixed = [HOST_PREFIX + name for name in host if name in ours]
-    return [FULL_DATA, *sorted(ours), *sorted(set(host) - set(ours)), *prefixed]
+    return [*EXPERIMENTS, *sorted(ours), *sorted(set(host) - set(ours)), *prefixed]
 
 
 def strategy_class(name: str) -> Any:  # noqa: ANN401 - small-text's classes carry no usable types
@@ -129,10 +156,9 @@ def check_method(method: MethodRecord) -> None:
     SuiteError
         If a name or a parameter is unknown, missing, or set by the runner.
     """
-    if method.strategy == FULL_DATA:
-        if method.base:
-            raise SuiteError(f"method '{method.id}': the ceiling takes no base.")
-        return  # its parameters are the classifier's, checked with each classifier
+    if is_one_shot(method.strategy):
+        check_experiment(method)
+        return
     _check_strategy(method.id, method.strategy, method.base, method.params)
 
 
@@ -142,6 +168,9 @@ def _check_strategy(
     parameters = _parameters(strategy_class(strategy))
     known = set(parameters) - _GIVEN_BY_RUNNER
     for name, value in params.items():
+        if name == _EMBEDDINGS and value == CLASSIFIER_VECTORS and name in parameters:
+            _check_optional_embeddings(method_id, strategy, parameters[name])
+            continue
         if name in _GIVEN_BY_RUNNER:
             raise SuiteError(f"method '{method_id}': '{name}' is set by the runner: leave it out.")
         if name not in known:
@@ -152,6 +181,14 @@ def _check_strategy(
     for name in known - set(params):
         if parameters[name].default is inspect.Parameter.empty:
             raise SuiteError(f"method '{method_id}': {strategy} needs the parameter '{name}'.")
+
+
+def _check_optional_embeddings(method_id: str, strategy: str, parameter: inspect.Parameter) -> None:
+    if parameter.default is not None:
+        raise SuiteError(
+            f"method '{method_id}': {strategy} works on the frozen vectors alone: leave "
+            f"'{_EMBEDDINGS}' out."
+        )
 
 
 def _check_base(method_id: str, strategy: str, base: str | None, takes_base: bool) -> None:
@@ -174,6 +211,54 @@ def _parameters(cls: Any) -> dict[str, inspect.Parameter]:  # noqa: ANN401
 
 def _is_nested(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, dict) and set(value) == _NESTED
+
+
+def needed_recording(method: MethodRecord) -> Recording | None:
+    """Return what the classifier must record for a method.
+
+    Parameters
+    ----------
+    method : MethodRecord
+        Strategy, base and parameters.
+
+    Returns
+    -------
+    {"training", "held-out"} or None
+        None where neither the strategy, nor its base, nor one in a parameter looks at it.
+
+    Examples
+    --------
+    >>> needed_recording(MethodRecord(id="cal", strategy="CartographyActiveLearning"))
+    'training'
+    >>> needed_recording(MethodRecord(id="random", strategy="RandomSampling"))
+    """
+    nested = [value for value in method.params.values() if _is_nested(value)]
+    parts = [(method.strategy, method.params), *((n["strategy"], n["params"]) for n in nested)]
+    parts += [(base, {}) for base in (method.base, *(n["base"] for n in nested)) if base]
+    needed = {_recording_of(strategy, params) for strategy, params in parts} - {None}
+    if len(needed) > 1:
+        raise SuiteError(
+            f"method '{method.id}' needs recordings of the labels and of the pool at once: a "
+            "classifier has one recorder. Take another base strategy."
+        )
+    return next(iter(needed), None)
+
+
+def is_recorded(method: MethodRecord) -> bool:
+    """Return whether a method runs only with classifiers whose training can be recorded."""
+    if is_one_shot(method.strategy):
+        return EXPERIMENTS[method.strategy].is_recorded
+    return needed_recording(method) is not None
+
+
+def _recording_of(strategy: str, params: Mapping[str, Any]) -> Recording | None:
+    if strategy in _MAPPED_STRATEGIES:
+        return "training"
+    if strategy != _WAVERING:
+        return None
+    if str(params.get("measure", "predicted")).startswith("predicted"):
+        return "training"
+    return "held-out" if params.get("over") == "epochs" else None
 
 
 def nested_method(method: MethodRecord) -> dict[str, Any]:
@@ -217,7 +302,8 @@ def try_method(method: MethodRecord) -> None:
     """
     from small_text_ext.pool.embeddings import PoolEmbeddings
 
-    if method.strategy == FULL_DATA:
+    if is_one_shot(method.strategy):
+        try_experiment(method)
         return
     vectors = np.random.default_rng(0).normal(size=(8, 4))
     context = StrategyContext(PoolEmbeddings.from_array(vectors), seed=0, minority=(1,))
@@ -240,8 +326,10 @@ def _build(
     }
     if base is not None:
         kwargs[_BASE] = _build(base, None, {}, context)
-    if "embeddings" in parameters:
-        kwargs["embeddings"] = context.embeddings
+    if kwargs.get(_EMBEDDINGS) == CLASSIFIER_VECTORS:
+        kwargs[_EMBEDDINGS] = None
+    elif _EMBEDDINGS in parameters:
+        kwargs[_EMBEDDINGS] = context.embeddings
     if "seed" in parameters:
         kwargs["seed"] = context.seed
     if "minority_anchor_selector" in kwargs:

@@ -216,6 +216,8 @@ def _missing_warning(comparison: Comparison) -> str | None:
 
 def _budget_warning(comparison: Comparison) -> str | None:
     """Return which methods stopped first, where not all reached the same number of labels."""
+    if comparison.rounds.empty:
+        return None
     rounds = comparison.rounds[~comparison.rounds["ceiling"].astype(bool)]
     reached = rounds.groupby(["method", "seed"])["num_labeled"].max()
     if reached.empty or reached.min() == reached.max():

@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from benchmarks.classifiers import check_classifier
-from benchmarks.methods import METHODS, check_method
-from benchmarks.results import FULL_DATA, folder_name
+from benchmarks.classifiers import check_classifier, check_recorded
+from benchmarks.experiments import changes_classifier
+from benchmarks.methods import METHODS, check_method, is_recorded
+from benchmarks.results import folder_name
 from benchmarks.specs import (
     ClassifierEntry,
     DatasetEntry,
@@ -250,6 +251,7 @@ def _check_references(suite: Suite) -> None:
         for names in ((), *((dataset,) for dataset in entry.on)):
             check_method(method_record(name, entry, names))
         _check_ceiling(suite, name)
+        _check_recorded(suite, name)
         _check_names(f"data set of method '{name}'", (*(entry.datasets or ()), *entry.on), known)
         _check_names(f"classifier of method '{name}'", entry.classifiers, suite.classifiers)
 
@@ -263,7 +265,7 @@ def _check_names(kind: str, names: Sequence[str] | None, known: Collection[str])
 def _check_ceiling(suite: Suite, name: str) -> None:
     """Check that every classifier takes what a ceiling changes of it."""
     entry = suite.methods[name]
-    if entry.strategy != FULL_DATA:
+    if not changes_classifier(entry.strategy):
         return
     if "model" in entry.params:
         raise SuiteError(
@@ -272,6 +274,20 @@ def _check_ceiling(suite: Suite, name: str) -> None:
     for used, classifier in suite.classifiers.items():
         if suite.runs_with(used, name):
             check_classifier(classifier.kind, {**classifier.params, **entry.params})
+
+
+def _check_recorded(suite: Suite, name: str) -> None:
+    """Check that every classifier of a method that looks at training dynamics can be recorded."""
+    records = [method_record(name, suite.methods[name], names) for names in ((), *_places(suite))]
+    if not any(is_recorded(record) for record in records):
+        return
+    for used, classifier in suite.classifiers.items():
+        if suite.runs_with(used, name):
+            check_recorded(used, classifier.kind, f"method '{name}'")
+
+
+def _places(suite: Suite) -> list[tuple[str, str]]:
+    return [(entry.name, entry.id) for entry in suite.datasets]
 
 
 def check_folders(suite: Suite) -> None:

@@ -15,8 +15,9 @@ import numpy as np
 from benchmarks.calibration import Calibration, UnitCosts, make_calibration, on_texts
 from benchmarks.encoders import embeddings_folder, missing_texts
 from benchmarks.executors import threads_per_worker
+from benchmarks.experiments import EXPERIMENTS, is_one_shot
 from benchmarks.loop import Vectors
-from benchmarks.results import FULL_DATA, UnitSpec, canonical_json
+from benchmarks.results import UnitSpec, canonical_json
 from benchmarks.runner import Run
 from benchmarks.splits import draw_rows, seed_triple
 from benchmarks.units import PreparedDataset, Unit
@@ -114,9 +115,10 @@ def make_plan(run: Run, jobs: int = 1, device: str | None = None) -> Plan:
     The estimate assumes that fits take what the middle round's takes, that scoring a text takes as
     long in a query as in the test set, that a query which scores the calibration's whole pool
     scores any pool whole, while one which scores less scores as many texts of any pool, and that
-    the rest of a query, the building of an index, and a ceiling's fit grow with the number of
-    texts. So it is too long for a subpool that is bounded above 5,000 texts, too short where
-    workers wait for each other's memory, and can err to both sides.
+    the rest of a query, the building of an index, and the fits of a ceiling, of a subset and of a
+    search for flipped labels grow with the number of texts. So it is too long for a subpool that is
+    bounded above 5,000 texts, too short where workers wait for each other's memory, and can err to
+    both sides.
 
     Parameters
     ----------
@@ -240,8 +242,12 @@ def _time_unit(calibration: Calibration, spec: UnitSpec) -> UnitCosts:
         return timed
     texts = calibration.time_texts(spec)
     fit = texts.fit
-    if spec.method.strategy == FULL_DATA:
-        fit *= calibration.pool_size / texts.num_labels
+    if is_one_shot(spec.method.strategy):
+        experiment = EXPERIMENTS[spec.method.strategy]
+        passes = experiment.passes(spec.method.params)
+        fit *= passes * calibration.pool_size / texts.num_labels
+        # The stand-in's fits are beside heads on vectors, which are fitted with any classifier.
+        fit += timed.fit if experiment.fits_vectors else 0.0
     return replace(timed, fit=fit, evaluate=texts.score, score=texts.score)
 
 
@@ -266,7 +272,10 @@ def _worker_start(jobs: int) -> float:
 
 
 def _num_fits(unit: Unit) -> int:
-    return 1 if unit.spec.method.strategy == FULL_DATA else unit.spec.protocol.rounds + 1
+    method = unit.spec.method
+    if is_one_shot(method.strategy):
+        return EXPERIMENTS[method.strategy].fits(method.params)
+    return unit.spec.protocol.rounds + 1
 
 
 def total_seconds(specs: Sequence[UnitSpec], costs: Costs, jobs: int) -> float:
@@ -297,7 +306,7 @@ def unit_seconds(spec: UnitSpec, costs: Costs) -> float:
     """Return how long a unit takes, see :func:`make_plan`."""
     cost, size = costs.units[cost_key(spec)], costs.sizes[spec.dataset.id]
     growth = size.pool / costs.pool_size
-    if spec.method.strategy == FULL_DATA:
+    if is_one_shot(spec.method.strategy):
         return cost.fit * growth + cost.evaluate * size.test + cost.harness
     rounds = spec.protocol.rounds
     queries = cost.first_query + cost.later_query * (rounds - 1) if rounds else 0.0

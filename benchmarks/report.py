@@ -9,11 +9,34 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+import pandas as pd
+
 from benchmarks.figures import ablation_figure, balance_figure, learning_figure, png_bytes
 from benchmarks.frames import Section, rounds_frame, split_sections
+from benchmarks.noise_tables import (
+    NOISE_INTRODUCTION,
+    NoiseComparison,
+    flags_table,
+    noise_frame,
+    noise_summary,
+    noise_table,
+    verdict,
+)
 from benchmarks.notes import environment_lines, failures_table, section_facts, section_warnings
-from benchmarks.results import NoResultsError, UnitResult, iterate_results, write_text
+from benchmarks.results import (
+    NOISE_DETECTION,
+    NoResultsError,
+    UnitResult,
+    iterate_results,
+    write_text,
+)
 from benchmarks.statistics import MIN_SEEDS_TO_MARK, Estimate
+from benchmarks.subset_tables import (
+    SUBSET_INTRODUCTION,
+    fallback_lines,
+    subset_summary,
+    subset_table,
+)
 from benchmarks.tables import (
     Comparison,
     ablation_table,
@@ -74,8 +97,9 @@ def write_report(results_dir: Path, out_dir: Path | None = None) -> Path:
     Returns
     -------
     Path
-        ``report.md``. Beside it are ``rounds.csv`` (one row for each round), ``summary.json`` (the
-        tables' numbers with intervals) and ``figures``.
+        ``report.md``. Beside it are ``rounds.csv`` (one row for each round), ``noise.csv`` (one row
+        for each detector of each unit, where labels were flipped), ``summary.json`` (the tables'
+        numbers with intervals) and ``figures``.
 
     Raises
     ------
@@ -95,7 +119,11 @@ def write_report(results_dir: Path, out_dir: Path | None = None) -> Path:
     for comparison in comparisons:
         for name, data in draw_figures(comparison).items():
             write_whole(folder / "figures" / name, partial(_write_bytes, data))
-    write_text(folder / "rounds.csv", rounds_frame(results).to_csv(index=False))
+    curves = [result for result in results if result.spec.method.strategy != NOISE_DETECTION]
+    write_text(folder / "rounds.csv", rounds_frame(curves).to_csv(index=False))
+    noisy = [noise_frame(comparison.section) for comparison in comparisons]
+    if any(len(frame) for frame in noisy):
+        write_text(folder / "noise.csv", pd.concat(noisy).to_csv(index=False))
     summary = [summarize(comparison) for comparison in comparisons]
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(folder / REPORT_NAME, render_report(comparisons, results))
@@ -175,7 +203,7 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
     dict
         Names, seeds and ``budget`` (labels at which methods are compared); ``methods``: method to
         measure to mean, low, high and number of seeds; ``differences``: reference to method to
-        measure, likewise, paired by seed.
+        measure, likewise, paired by seed; ``subsets`` and ``noise``, where there are any.
     """
     section, methods = comparison.section, comparison.methods
     return {
@@ -200,6 +228,8 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
             }
             for reference in comparison.references
         },
+        "subsets": subset_summary(section) if section.subsets else [],
+        "noise": noise_summary(NoiseComparison(section)) if section.noise else {},
     }
 
 
@@ -207,13 +237,34 @@ def _section_parts(comparison: Comparison, sections: Sequence[Section]) -> Itera
     yield f"## {comparison.section.title}"
     yield section_facts(comparison)
     yield from section_warnings(comparison, sections)
-    yield quality_table(comparison)
+    if comparison.methods:
+        yield quality_table(comparison)
     if comparison.curves:
         yield from _curve_parts(comparison)
     if comparison.ablations:
         yield "### Ablations"
         yield ablation_table(comparison)
         yield from _links(comparison, ["ablations"])
+    yield from _subset_parts(comparison.section)
+    yield from _noise_parts(comparison.section)
+
+
+def _subset_parts(section: Section) -> Iterator[str]:
+    if section.subsets:
+        yield "### Training on regions of the data map"
+        yield SUBSET_INTRODUCTION
+        yield from filter(None, [fallback_lines(section)])
+        yield subset_table(section)
+
+
+def _noise_parts(section: Section) -> Iterator[str]:
+    if section.noise:
+        comparison = NoiseComparison(section)
+        yield "### Finding flipped labels"
+        yield NOISE_INTRODUCTION
+        yield noise_table(comparison)
+        yield verdict(comparison)
+        yield flags_table(comparison)
 
 
 def _curve_parts(comparison: Comparison) -> Iterator[str]:

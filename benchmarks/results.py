@@ -23,6 +23,12 @@ SCHEMA_VERSION: Final = 1
 FULL_DATA: Final = "full-data"
 """The strategy name of the ceiling: one fit on the true labels of the whole pool."""
 
+MAP_SUBSET: Final = "MapSubset"
+"""The strategy name of training on one region of the data map of the whole pool."""
+
+NOISE_DETECTION: Final = "NoiseDetection"
+"""The strategy name of finding flipped labels in the whole pool."""
+
 
 class ResultFileError(ValueError):
     """A file that should hold a result, and doesn't."""
@@ -194,7 +200,9 @@ class RoundRecord(_Record):
         ``macro_f1``, ``accuracy``, ``ece``, ``minority_precision``, ``minority_recall``,
         ``minority_f1``, ``minority_average_precision`` (means over the minority classes, on the
         test set weighted to the pool's own prior), ``found`` (share of the pool's minority texts
-        that are labelled) and ``minority_labeled`` (their number).
+        that are labelled) and ``minority_labeled`` (their number). Of a search for flipped labels
+        instead ``noise_ap.<detector>`` (average precision of its ranking), ``noise_precision.``
+        and ``noise_recall.<detector>`` (of the labels it calls wrong).
     per_class : dict of str to dict
         Class name to ``precision``, ``recall``, ``f1``, ``average_precision``; for minority
         classes also ``found``.
@@ -215,9 +223,14 @@ class RoundRecord(_Record):
         ``query.<step>`` for the steps that a strategy reports. Steps are parts of ``query``, and
         may lie in each other: ``query.choose`` contains ``query.anchors`` and ``query.search``.
         ``query.classifier`` is what the classifier took to score and embed ``rows_scored`` texts.
-        The first query of a unit builds the index of a strategy that has one.
+        The first query of a unit builds the index of a strategy that has one. Of a search for
+        flipped labels ``noise.<detector>``, the fits that it needs (detectors share them), and
+        ``noise_ranking.<detector>``.
     picks : tuple of int
-        Positions in the complete dataset that the query picked (round 0: the initial labels).
+        Positions in the complete dataset that the query picked (round 0: the initial labels), or
+        that the region of a data map kept.
+    notes : tuple of str
+        What the reader should know of it: why a region was not trained on, or a detector left out.
     """
 
     round: int
@@ -231,6 +244,7 @@ class RoundRecord(_Record):
     rows_scored: int = 0
     seconds: dict[str, float] = Field(default_factory=dict)
     picks: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class ErrorRecord(_Record):

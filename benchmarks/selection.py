@@ -8,6 +8,8 @@ from typing import Any
 
 from benchmarks.classifiers import classifier_kind, classifier_kinds
 from benchmarks.datasets import ALL_RARE, DATASETS
+from benchmarks.experiments import changes_classifier
+from benchmarks.methods import is_recorded
 from benchmarks.parsing import (
     apply_overrides,
     check_folders,
@@ -15,8 +17,7 @@ from benchmarks.parsing import (
     parse_suite,
     read_suite,
 )
-from benchmarks.results import FULL_DATA
-from benchmarks.specs import ClassifierEntry, DatasetEntry, MethodEntry, Suite
+from benchmarks.specs import ClassifierEntry, DatasetEntry, MethodEntry, Suite, method_record
 from benchmarks.suggestions import SuiteError, unknown_name
 
 
@@ -29,7 +30,7 @@ class Selection:
     suite : str
         Name or path.
     seeds : int or None
-        Number of seeds.
+        Number of seeds, for all classifiers.
     datasets, methods, classifiers : sequence of str
         What to keep; empty keeps all. A data set that the suite does not have, but the registry
         does (or ``csv:PATH``, ``hub:NAME``), is run under the suite's protocol. A kind of
@@ -80,7 +81,7 @@ def select_suite(selection: Selection) -> Suite:
     """
     raw = apply_overrides(read_suite(selection.suite), selection.overrides)
     if selection.seeds is not None:
-        raw["seeds"] = selection.seeds
+        raw = _with_seeds(raw, selection.seeds)
     if selection.encoder is not None:
         raw["encoder"] = {**raw.get("encoder", {}), "name": selection.encoder}
     suite = parse_suite(raw)
@@ -94,6 +95,20 @@ def select_suite(selection: Selection) -> Suite:
     check_folders(selected)
     _check_not_empty(selected)
     return selected
+
+
+def _with_seeds(raw: Mapping[str, Any], seeds: int) -> dict[str, Any]:
+    """Return a raw suite with so many seeds for all classifiers."""
+    tables = raw.get("classifiers")
+    changed = {**raw, "seeds": seeds}
+    if isinstance(tables, dict):
+        changed["classifiers"] = {
+            name: {key: value for key, value in table.items() if key != "seeds"}
+            if isinstance(table, dict)
+            else table
+            for name, table in tables.items()
+        }
+    return changed
 
 
 def _selected_datasets(suite: Suite, selection: Selection) -> tuple[DatasetEntry, ...]:
@@ -163,16 +178,25 @@ def _added_classifiers(suite: Suite, selection: Selection) -> list[str]:
 
 
 def _methods(suite: Suite, selection: Selection) -> dict[str, MethodEntry]:
-    """Return the suite's methods; what a ceiling changes of its classifiers fits no added one."""
-    if not _added_classifiers(suite, selection):
+    """Return the suite's methods, as they fit the classifiers that it does not have.
+
+    What a ceiling changes of the suite's classifiers fits no added one, and what looks at training
+    dynamics fits those that can be recorded.
+    """
+    added = _added_classifiers(suite, selection)
+    if not added:
         return suite.methods
-    own = {"classifiers": tuple(suite.classifiers)}
-    return {
-        name: entry.model_copy(update=own)
-        if entry.strategy == FULL_DATA and entry.params and entry.classifiers is None
-        else entry
-        for name, entry in suite.methods.items()
-    }
+    own = tuple(suite.classifiers)
+    recorded = (*own, *(name for name in added if classifier_kind(name).is_recorded))
+    methods = {}
+    for name, entry in suite.methods.items():
+        kept = entry.classifiers
+        if kept is None and changes_classifier(entry.strategy) and entry.params:
+            kept = own
+        elif kept is None and is_recorded(method_record(name, entry)):
+            kept = recorded
+        methods[name] = entry.model_copy(update={"classifiers": kept})
+    return methods
 
 
 def _with_models(classifiers: dict[str, ClassifierEntry], model: str) -> dict[str, ClassifierEntry]:

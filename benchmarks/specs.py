@@ -116,12 +116,15 @@ class ClassifierEntry(_Entry):
     datasets, methods : tuple of str or None
         Data sets (by id, or by name for all variants of one), and names of the methods, that it is
         used with; None: all.
+    seeds : int or None
+        Number of its seeds; None: that of the suite. One that takes minutes a fit has fewer.
     """
 
     kind: str
     params: dict[str, Any] = Field(default_factory=dict)
     datasets: tuple[str, ...] | None = None
     methods: tuple[str, ...] | None = None
+    seeds: int | None = Field(default=None, ge=1)
 
 
 class MethodEntry(_Entry):
@@ -130,7 +133,8 @@ class MethodEntry(_Entry):
     Parameters
     ----------
     strategy : str
-        A class of small-text-ext or small-text, or ``full-data``.
+        A class of small-text-ext or small-text, or a one-shot experiment: ``full-data``,
+        ``MapSubset`` or ``NoiseDetection``.
     base : str or None
         The base strategy.
     params : dict
@@ -166,7 +170,7 @@ class Suite(_Entry):
     name, description : str
         The folder of the results, and one line for ``list``.
     seeds : int
-        Number of seeds.
+        Number of seeds, of classifiers that say nothing else.
     rounds, query_size : int
         Queries, and labels of each.
     initial_size, initial_minority : int
@@ -212,6 +216,11 @@ class Suite(_Entry):
             ClassifierRecord(id=name, kind=entry.kind, params=entry.params)
             for name, entry in self.classifiers.items()
         ]
+
+    def num_seeds(self, classifier: str) -> int:
+        """Return the number of seeds of a classifier."""
+        own = self.classifiers[classifier].seeds
+        return self.seeds if own is None else own
 
     def method_records(self, dataset: str, classifier: str | None = None) -> list[MethodRecord]:
         """Return the methods that run on a data set, with a classifier, as results describe them.

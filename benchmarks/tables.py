@@ -42,12 +42,12 @@ class Comparison:
     @cached_property
     def rounds(self) -> pd.DataFrame:
         """One row for each round, see `benchmarks.frames.rounds_frame`."""
-        return rounds_frame(self.section.results)
+        return rounds_frame(self.section.learning)
 
     @cached_property
     def units(self) -> pd.DataFrame:
         """One row for each unit, see `benchmarks.frames.units_frame`."""
-        return units_frame(self.rounds)
+        return self.rounds if self.rounds.empty else units_frame(self.rounds)
 
     @property
     def budget(self) -> int | None:
@@ -99,7 +99,7 @@ class Comparison:
     @property
     def seeds(self) -> list[int]:
         """The numbers of all seeds, in order."""
-        return sorted({int(seed) for seed in self.units["seed"]})
+        return sorted({result.spec.seed.number for result in self.section.results})
 
     def values(self, method: str, measure: str) -> dict[int, float | None]:
         """Return the value of one measure for each seed of a method."""
@@ -122,6 +122,8 @@ class Comparison:
     @cached_property
     def _kinds(self) -> dict[str, tuple[str, bool, bool]]:
         """Strategy of each method, and whether it is an ablation or a ceiling."""
+        if self.units.empty:
+            return {}
         kinds = self.units.drop_duplicates("method").set_index("method")
         return {
             str(name): (str(strategy), bool(ablation), bool(ceiling))
@@ -313,7 +315,7 @@ def _measure_rows(
             name,
             str(len(comparison.values(name, "num_labeled"))),
             *(
-                _cell(comparison.estimate(name, measure), style, interval=interval)
+                cell(comparison.estimate(name, measure), style, interval=interval)
                 for measure, style in columns.values()
             ),
         ]
@@ -321,7 +323,28 @@ def _measure_rows(
     ]
 
 
-def _cell(estimate: Cell, style: Format, *, interval: bool = True) -> str:
+def cell(estimate: Cell, style: Format, *, interval: bool = True) -> str:
+    """Write a mean, with its interval where there is one.
+
+    Parameters
+    ----------
+    estimate : Estimate or None
+        None: there is nothing to write.
+    style : callable
+        How a number is written.
+    interval : bool, default=True
+        Whether to write the interval.
+
+    Returns
+    -------
+    str
+        The cell.
+
+    Examples
+    --------
+    >>> cell(Estimate(0.5, 0.25, 0.75, 8), decimal), cell(None, decimal)
+    ('0.500 [0.250, 0.750]', '-')
+    """
     if estimate is None:
         return MISSING
     if not interval or estimate.low is None or estimate.high is None:
@@ -334,10 +357,35 @@ def _difference_cell(
     comparison: Comparison, method: str, reference: str, measure: str, style: Format
 ) -> str:
     estimate = comparison.difference(method, reference, measure)
-    text = _cell(estimate, lambda value: _signed(value, style))
+    return difference_cell(estimate, style, comparison.num_seeds)
+
+
+def difference_cell(estimate: Cell, style: Format, num_seeds: int) -> str:
+    """Write a paired difference: signed, bold where its interval leaves out zero.
+
+    Parameters
+    ----------
+    estimate : Estimate or None
+        None: there is nothing to write.
+    style : callable
+        How a number is written.
+    num_seeds : int
+        Seeds of the section; fewer behind the difference are said.
+
+    Returns
+    -------
+    str
+        The cell.
+
+    Examples
+    --------
+    >>> difference_cell(Estimate(-0.5, -0.75, -0.25, 8), decimal, num_seeds=10)
+    '**-0.500 [-0.750, -0.250]** (n=8)'
+    """
+    text = cell(estimate, lambda value: _signed(value, style))
     if estimate is None:
         return text
-    shared = f" (n={estimate.num_seeds})" if estimate.num_seeds < comparison.num_seeds else ""
+    shared = f" (n={estimate.num_seeds})" if estimate.num_seeds < num_seeds else ""
     return f"**{text}**{shared}" if estimate.excludes_zero else text + shared
 
 

@@ -46,6 +46,7 @@ def _build_transformer(request: FactoryRequest) -> Any:  # noqa: ANN401
             **kwargs,
             "seed": request.seed,
             "device": request.device,
+            "recorder": request.recorder,
             "show_progress": False,
         },
     )
@@ -146,6 +147,7 @@ TEXT_CLASSIFIERS: Mapping[str, ClassifierKind] = {
         features="texts",
         default_model="minilm",
         given=_TRANSFORMER_GIVEN,
+        is_recorded=True,
     ),
     "setfit": ClassifierKind(
         "small-text's SetFit, contrastive pairs and a logistic head; --model, extra setfit",

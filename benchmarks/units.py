@@ -18,9 +18,9 @@ from benchmarks.datasets import (
     load_texts,
 )
 from benchmarks.encoders import ResolvedEncoder, resolve_encoder
+from benchmarks.experiments import changes_classifier
 from benchmarks.methods import try_method
 from benchmarks.results import (
-    FULL_DATA,
     DatasetRecord,
     EncoderRecord,
     ResultFileError,
@@ -171,7 +171,7 @@ def check_values(suite: Suite) -> None:
             method.params
             for entry in suite.datasets
             for method in suite.method_records(entry.id, classifier.id)
-            if method.strategy == FULL_DATA
+            if changes_classifier(method.strategy)
         ]
         for params in ({}, *changes):
             changed = {"params": {**classifier.params, **params}}
@@ -249,8 +249,9 @@ def expand_units(
             seed=seed_triple(number),
         )
         for dataset in datasets
-        for number in range(suite.seeds)
+        for number in range(max(map(suite.num_seeds, suite.classifiers)))
         for classifier in classifiers
+        if number < suite.num_seeds(classifier.id)
         for method in suite.method_records(dataset.record.id, classifier.id)
     ]
     return [Unit(spec, spec_hash(spec, small_text_ext.__version__)) for spec in specs]

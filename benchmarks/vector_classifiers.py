@@ -29,7 +29,12 @@ def _build_mlp(request: FactoryRequest) -> Any:  # noqa: ANN401
     return MLPClassificationFactory(
         MLPModelArguments(**model),
         request.num_classes,
-        classification_kwargs={**kwargs, "seed": request.seed, "device": request.device},
+        classification_kwargs={
+            **kwargs,
+            "seed": request.seed,
+            "device": request.device,
+            "recorder": request.recorder,
+        },
     )
 
 
@@ -58,7 +63,10 @@ def _sklearn_class(name: str) -> Any:  # noqa: ANN401
 
 VECTOR_CLASSIFIERS: Mapping[str, ClassifierKind] = {
     "mlp": ClassifierKind(
-        "a small head on the frozen vectors, in seconds", _build_mlp, _mlp_parameters
+        "a small head on the frozen vectors, in seconds",
+        _build_mlp,
+        _mlp_parameters,
+        is_recorded=True,
     ),
     **{
         SKLEARN_PREFIX + name: ClassifierKind(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.environment import describe_environment
 from benchmarks.loop import UnitData, prepare_data, run_unit, summarize
+from benchmarks.noise import RECOMMENDED
 from benchmarks.results import ErrorRecord, UnitResult, UnitSpec, canonical_json, write_result
 from benchmarks.text_files import read_texts
 from benchmarks.units import Unit
@@ -152,19 +153,30 @@ def _unit_data(task: Task) -> UnitData:
     )
     if key not in _last_data:
         _last_data.clear()
-        _last_data[key] = _load_data(task)
+        _last_data[key] = load_unit_data(spec, task.source)
     return _last_data[key]
 
 
-def _load_data(task: Task) -> UnitData:
+def load_unit_data(spec: UnitSpec, source: DataSource) -> UnitData:
+    """Open the data of a unit and split it.
+
+    Parameters
+    ----------
+    spec : UnitSpec
+        The unit.
+    source : DataSource
+        Where its data lie.
+
+    Returns
+    -------
+    UnitData
+        The same for every method and classifier of the seed.
+    """
     from small_text_ext.pool.embeddings import PoolEmbeddings
 
-    source = task.source
     vectors = PoolEmbeddings.open(source.embeddings)
     texts = None if source.texts is None else read_texts(source.texts)
-    return prepare_data(
-        task.unit.spec, vectors, source.labels, source.is_test, source.groups, texts
-    )
+    return prepare_data(spec, vectors, source.labels, source.is_test, source.groups, texts)
 
 
 @contextmanager
@@ -186,6 +198,11 @@ def _message(result: UnitResult) -> str:
     if result.error is not None:
         return f"{result.error.type}: {result.error.message}"
     last = result.rounds[-1].metrics
-    shown = {"AP": "minority_average_precision", "F1": "minority_f1", "found": "found"}
+    shown = {
+        "AP": "minority_average_precision",
+        "F1": "minority_f1",
+        "found": "found",
+        "AP of flipped labels": f"noise_ap.{RECOMMENDED}",
+    }
     values = [(label, last.get(name)) for label, name in shown.items()]
     return ", ".join(f"{label} {value:.3f}" for label, value in values if value is not None)

@@ -6,7 +6,9 @@ import typer
 
 from benchmarks.perf.anchoral import anchoral as measure_anchoral
 from benchmarks.perf.classifier import classifier as measure_classifier
+from benchmarks.perf.dynamics import dynamics as measure_dynamics
 
 app = typer.Typer(help="Measure speed: ours and the peer's in one run.", no_args_is_help=True)
 app.command("anchoral")(measure_anchoral)
 app.command("classifier")(measure_classifier)
+app.command("dynamics")(measure_dynamics)

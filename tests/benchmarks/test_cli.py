@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -145,6 +146,9 @@ def test_list_names_everything() -> None:
         "transformer",
         "setfit",
         "anchoral-cpu-finetuned",
+        "cartography-cpu",
+        "noise-detection",
+        "MapSubset",
         "AnchorAL",
     ):
         assert name in text
@@ -267,15 +271,39 @@ def test_what_has_finished_outlives_the_run(
 
 @pytest.mark.usefixtures("shared_cache")
 def test_the_smoke_suite_passes(tmp_path: Path) -> None:
-    news = ("--dataset", "bbc-news:business@0.1", "--classifier", "logistic")
+    news = ("--dataset", "bbc-news:business@0.1", "--classifier", "mlp")
     result = invoke("run", "smoke", "--seeds", 1, *news, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     results = list(iterate_results(tmp_path))
-    assert len(results) == 7
+    assert len(results) == 9
     assert sum(result.is_ceiling for result in results) == 1
     report = invoke("report", tmp_path)
     assert report.exit_code == 0, report.output
-    assert (tmp_path / "report" / "report.md").is_file()
+    page = (tmp_path / "report" / "report.md").read_text()
+    for part in ("### Training on regions of the data map", "### Finding flipped labels"):
+        assert page.count(part) == 1
+    assert "| ambiguous | 0.5 | default | - | 1 |" in page
+    assert "The recommended default" in page
+    assert "nan" not in page.lower()
+    assert (tmp_path / "report" / "noise.csv").is_file()
+    (section,) = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert [subset["keep"] for subset in section["subsets"]] == ["ambiguous", "(all)"]
+    again = invoke("run", "smoke", "--seeds", 1, *news, "--out", tmp_path)
+    assert "9 done, 0 to run" in plain(again)
+    status = plain(invoke("status", tmp_path))
+    assert status.count("│ 1 │ 0 │ 0") == 9
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_a_report_of_one_shot_experiments_alone_has_their_tables(tmp_path: Path) -> None:
+    news = ("--dataset", "bbc-news:business@0.1", "--classifier", "mlp", "--method", "noise-10")
+    assert invoke("run", "smoke", "--seeds", 2, *news, "--out", tmp_path).exit_code == 0
+    report = invoke("report", tmp_path)
+    assert report.exit_code == 0, report.output
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert "seeds: 2 (0, 1)" in page
+    assert "| detector | 10 % | training, s | ranking, s |" in page
+    assert "minority labels" not in page
 
 
 def test_a_classifier_on_texts_can_be_added_with_another_model(

@@ -12,8 +12,11 @@ from benchmarks import loop
 from benchmarks.classifiers import build_factory
 from benchmarks.loop import UnitData, prepare_data, run_unit, summarize
 from benchmarks.metrics import evaluate_predictions
+from benchmarks.noise import RECOMMENDED
 from benchmarks.results import (
     FULL_DATA,
+    MAP_SUBSET,
+    NOISE_DETECTION,
     ClassifierRecord,
     MethodRecord,
     ProtocolRecord,
@@ -368,3 +371,95 @@ def test_the_ceiling_of_a_classifier_on_texts_is_fitted_on_all_of_them(
 ) -> None:
     _, records = on_texts(CEILING, tiny_transformer, vectors)
     assert (len(records), records[0].num_labeled) == (1, 320)
+
+
+MLP = ClassifierRecord(id="mlp", kind="mlp", params={"num_epochs": 4})
+
+
+def subset(keep: str, **params: Any) -> MethodRecord:  # noqa: ANN401
+    return MethodRecord(id=keep, strategy=MAP_SUBSET, params={"keep": keep, **params})
+
+
+def once(
+    method: MethodRecord, vectors: NDArray[np.float32], classifier: ClassifierRecord = MLP
+) -> tuple[UnitData, RoundRecord]:
+    spec = unit(method).model_copy(update={"classifier": classifier})
+    data = prepare_data(spec, vectors, LABELS)
+    (record,) = run_unit(spec, data)
+    return data, record
+
+
+def test_a_subset_is_the_region_of_the_map_of_the_whole_pool(
+    vectors: NDArray[np.float32],
+) -> None:
+    from small_text_ext.classifiers.crossfit import fit_dynamics
+
+    method = subset("easy", fraction=0.95)
+    data, record = once(method, vectors)
+    assert record.num_labeled == sum(record.labeled_counts.values()) == round(0.95 * 320)
+    factory = build_factory(MLP, 2, unit(method).seed.model)
+    dynamics = fit_dynamics(factory, data.pool_set("vectors", data.pool_labels))
+    region = np.sort(dynamics.regions(0.95)["easy"])
+    assert record.picks == tuple(data.pool_rows[region].tolist())
+    assert record.seconds["fit"] > 0
+    assert record.metrics["minority_average_precision"] is not None
+    assert record.notes == ()
+
+
+def test_a_region_without_a_class_is_not_trained_on_and_noted(
+    vectors: NDArray[np.float32],
+) -> None:
+    _, record = once(subset("easy", fraction=0.05), vectors)
+    (note,) = record.notes
+    assert "lose class" in note
+    assert record.num_labeled == 320
+
+
+def test_random_subsets_differ_by_seed_and_repeat(vectors: NDArray[np.float32]) -> None:
+    spec = unit(subset("random", fraction=0.3)).model_copy(update={"classifier": MLP})
+    other = spec.model_copy(update={"seed": spec.seed.model_copy(update={"query": 7})})
+    data = prepare_data(spec, vectors, LABELS)
+    picks = [run_unit(each, data)[0].picks for each in (spec, spec, other)]
+    assert picks[0] == picks[1] != picks[2]
+    assert len(picks[2]) == 96
+
+
+def test_flipped_labels_are_looked_for_in_the_pool(vectors: NDArray[np.float32]) -> None:
+    pytest.importorskip("cleanlab")
+    params = {"noise": 0.1, "num_folds": 3, "num_repeats": 2}
+    method = MethodRecord(id="noisy", strategy=NOISE_DETECTION, params=params)
+    data, record = once(method, vectors)
+    true = data.counts(data.pool_labels)
+    assert record.num_labeled == sum(record.labeled_counts.values()) == 320
+    assert record.labeled_counts != true
+    assert record.metrics[f"noise_ap.{RECOMMENDED}"] > 0.2  # type: ignore[operator]
+    assert 0 < record.seconds[f"noise.{RECOMMENDED}"] <= record.seconds["fit"]
+    assert record.seconds["harness"] >= 0
+    assert summarize([record])[f"final_noise_ap.{RECOMMENDED}"] is not None
+    again = once(method, vectors)[1]
+    assert again.metrics == record.metrics
+    _, left = once(method, vectors, LOGISTIC)
+    assert "left out" in left.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "base", "params"),
+    [
+        ("CartographyFilter", "LeastConfidence", {}),
+        ("CartographyActiveLearning", None, {"embeddings": "classifier"}),
+        ("DynamicsUncertainty", None, {}),
+        ("DynamicsUncertainty", None, {"measure": "flips", "over": "epochs"}),
+    ],
+    ids=str,
+)
+def test_strategies_find_the_training_dynamics_they_need(
+    strategy: str, base: str | None, params: dict[str, Any], vectors: NDArray[np.float32]
+) -> None:
+    method = MethodRecord(id="x", strategy=strategy, base=base, params=params)
+    spec = unit(method).model_copy(update={"classifier": MLP})
+    data = prepare_data(spec, vectors, LABELS)
+    records = run_unit(spec, data)
+    assert [record.num_labeled for record in records] == [20, 30, 40, 50]
+    plain = unit(RANDOM).model_copy(update={"classifier": MLP})
+    first = run_unit(plain, data)[0]
+    assert records[0].metrics == first.metrics  # a recorder changes no fit

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 import small_text_ext
+from benchmarks.experiments import is_one_shot
 from benchmarks.methods import (
     METHODS,
     StrategyContext,
     build_strategy,
+    check_method,
+    needed_recording,
     strategy_class,
     strategy_names,
     try_method,
@@ -67,10 +70,11 @@ def test_minority_anchors_are_those_of_the_wanted_classes(context: StrategyConte
     assert build_strategy(record, context).minority_classes == (1,)
 
 
-def test_every_preset_but_the_ceiling_builds(context: StrategyContext) -> None:
+def test_every_preset_that_asks_for_labels_builds(context: StrategyContext) -> None:
     from benchmarks.parsing import parse_suite
 
-    names = [name for name in METHODS if name != FULL_DATA]
+    names = [name for name, preset in METHODS.items() if not is_one_shot(preset.strategy)]
+    assert len(names) >= 12
     suite = parse_suite(
         {
             "name": "x",
@@ -92,3 +96,55 @@ def test_a_value_that_the_class_refuses_is_named_before_the_run(params: dict[str
     try_method(MethodRecord(id="ceiling", strategy=FULL_DATA))
     with pytest.raises(SuiteError, match=f"method 'mine' cannot be built.*{next(iter(params))}"):
         try_method(good.model_copy(update={"params": params}))
+
+
+WAVERING = "DynamicsUncertainty"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "base", "params", "needed"),
+    [
+        ("RandomSampling", None, {}, None),
+        ("AnchorAL", "LeastConfidence", {}, None),
+        ("AnchorAL", "CartographyActiveLearning", {}, "training"),
+        ("CartographyFilter", "LeastConfidence", {}, "training"),
+        (WAVERING, None, {}, "training"),
+        (WAVERING, None, {"measure": "predicted_margin"}, "training"),
+        (WAVERING, None, {"measure": "flips"}, None),
+        (WAVERING, None, {"measure": "flips", "over": "epochs"}, "held-out"),
+    ],
+    ids=str,
+)
+def test_what_a_classifier_must_record_follows_from_the_strategies(
+    strategy: str, base: str | None, params: dict[str, object], needed: str | None
+) -> None:
+    record = MethodRecord(id="x", strategy=strategy, base=base, params=params)
+    check_method(record)
+    assert needed_recording(record) == needed
+
+
+def test_one_classifier_has_one_recorder() -> None:
+    params = {"measure": "flips", "over": "epochs"}
+    inner = {"strategy": WAVERING, "base": None, "params": params}
+    record = MethodRecord(
+        id="x", strategy="CartographyFilter", base="LeastConfidence", params={"drop": inner}
+    )
+    with pytest.raises(SuiteError, match="a classifier has one recorder"):
+        needed_recording(record)
+
+
+def test_a_strategy_may_look_at_the_vectors_of_the_classifier(context: StrategyContext) -> None:
+    frozen = MethodRecord(id="x", strategy="CartographyActiveLearning")
+    own = frozen.model_copy(update={"params": {"embeddings": "classifier"}})
+    check_method(own)
+    assert build_strategy(frozen, context).embeddings is not None
+    assert build_strategy(own, context).embeddings is None
+    for strategy, value in (("AnchorAL", "classifier"), ("CartographyActiveLearning", "other")):
+        wrong = MethodRecord(
+            id="x",
+            strategy=strategy,
+            base="LeastConfidence" if strategy == "AnchorAL" else None,
+            params={"embeddings": value},
+        )
+        with pytest.raises(SuiteError, match=r"leave .*out"):
+            check_method(wrong)

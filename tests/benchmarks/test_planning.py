@@ -20,7 +20,7 @@ from benchmarks.planning import (
     total_seconds,
     unit_seconds,
 )
-from benchmarks.results import ClassifierRecord, UnitSpec
+from benchmarks.results import MAP_SUBSET, NOISE_DETECTION, ClassifierRecord, UnitSpec
 from benchmarks.runner import prepare_run
 from benchmarks.selection import Selection, select_suite
 from tests.benchmarks.synthetic import make_spec
@@ -80,6 +80,13 @@ def test_without_rounds_there_is_no_query() -> None:
 def test_the_ceiling_is_one_fit_that_grows_with_the_pool() -> None:
     spec = make_spec("full-data", 0, dataset=BBC)
     assert unit_seconds(spec, costs(spec)) == pytest.approx(2 * 2.0 + 0.2 + 0.25)
+
+
+def test_a_one_shot_experiment_is_all_its_fits_that_grow_with_the_pool() -> None:
+    for strategy, params in ((MAP_SUBSET, {"keep": "hard"}), (NOISE_DETECTION, {"noise": 0.1})):
+        method = {"strategy": strategy, "ablation": False, "params": params}
+        spec = make_spec("mine", 0, dataset=BBC, method=method)
+        assert unit_seconds(spec, costs(spec)) == pytest.approx(2 * 2.0 + 0.2 + 0.25)
 
 
 def test_units_share_workers_and_data_but_not_their_start() -> None:
@@ -155,6 +162,10 @@ max_length = 8
 subpool_size = 30
 [methods.full-data]
 num_epochs = 1
+[methods.half]
+preset = "subset"
+keep = "hard"
+fraction = 0.5
 """
 
 
@@ -193,7 +204,7 @@ def test_classifiers_on_texts_are_timed_on_the_texts_of_the_data_set(
     )
     plan = make_plan(run)
     assert plan.failures == ()
-    assert plan.fits == 3 * 3 + 1
+    assert plan.fits == 3 * 3 + 1 + 2
     # Methods share a fit of the middle round's 17 labels; the ceiling's equals it here.
     assert fits[1::2] == [17]
     costs_by_method = {spec.method.id: costs.units[cost_key(spec)] for spec, costs in seen}
@@ -203,11 +214,13 @@ def test_classifiers_on_texts_are_timed_on_the_texts_of_the_data_set(
         "least-confidence": pool_size,
         "random-subset": 30 + 17 + 5,
         "full-data": 0,
+        "half": 0,
     }
     timed = costs_by_method["random"]
     assert timed.fit > 0
     assert timed.score == timed.evaluate > 0
     assert costs_by_method["full-data"].fit == pytest.approx(timed.fit * pool_size / 17)
+    assert costs_by_method["half"].fit == pytest.approx(1.5 * timed.fit * pool_size / 17)
     (size,) = seen[0][1].sizes.values()
     assert size == Size(pool=192, test=48)
 

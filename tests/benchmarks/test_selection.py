@@ -139,3 +139,16 @@ def test_what_a_ceiling_changes_of_the_suite_s_classifiers_fits_no_other() -> No
     plain = select_suite(Selection("smoke", classifiers=("setfit",)))
     ceilings = plain.method_records(plain.datasets[0].id, "setfit")
     assert "full-data" in {record.id for record in ceilings}
+
+
+def test_what_needs_a_recording_runs_with_added_classifiers_that_have_one() -> None:
+    overrides = ["methods.third.preset=subset", "methods.third.keep=hard"]
+    kinds = ["mlp", "setfit", "transformer"]
+    suite = select_suite(Selection("demo", classifiers=kinds, overrides=overrides))
+    assert suite.methods["third"].classifiers == ("mlp", "transformer")
+    names = {
+        kind: {record.id for record in suite.method_records(suite.datasets[0].id, kind)}
+        for kind in kinds
+    }
+    assert "third" in names["mlp"] & names["transformer"]
+    assert "third" not in names["setfit"]

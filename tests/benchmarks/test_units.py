@@ -104,3 +104,22 @@ def test_a_slice_may_keep_all_wanted_texts() -> None:
     assert 0.6 < drawn.counts()["tech"] / (total["tech"] * 1_000 / 2_225) < 1.4
     with pytest.raises(SuiteError, match="keep_minority"):
         prepare_dataset(entry.model_copy(update={"keep_minority": True, "max_texts": 100}))
+
+
+def test_a_classifier_may_have_fewer_seeds_and_the_option_holds_for_all(suite_file: Path) -> None:
+    def seeds_of(selection: Selection) -> dict[str, set[int]]:
+        suite = select_suite(selection)
+        datasets, _ = prepare_datasets(suite)
+        found: dict[str, set[int]] = {}
+        for unit in expand_units(suite, datasets, find_encoder(suite)):
+            found.setdefault(unit.spec.classifier.id, set()).add(unit.spec.seed.number)
+        return found
+
+    own = ["classifiers.mlp.seeds=3", "classifiers.gauss.kind=sklearn:GaussianNB"]
+    assert seeds_of(Selection(str(suite_file), overrides=own)) == {
+        "logistic": {0, 1},
+        "gauss": {0, 1},
+        "mlp": {0, 1, 2},
+    }
+    asked = seeds_of(Selection(str(suite_file), seeds=1, overrides=own))
+    assert asked == {"logistic": {0}, "gauss": {0}, "mlp": {0}}

@@ -10,10 +10,10 @@ import torch
 
 from benchmarks import worker
 from benchmarks.loop import UnitData
-from benchmarks.results import read_result
+from benchmarks.results import UnitSpec, read_result
 from benchmarks.runner import encode_pending, make_tasks, prepare_run
 from benchmarks.selection import Selection, select_suite
-from benchmarks.worker import Task, execute, limited_threads
+from benchmarks.worker import DataSource, Task, execute, limited_threads
 from tests.tiny_models import tiny_model
 
 
@@ -51,12 +51,12 @@ def test_units_of_one_seed_share_their_data(
 ) -> None:
     loaded = []
 
-    def spy(task: Task) -> UnitData:
-        loaded.append(task.unit.spec.seed.number)
-        return original(task)
+    def spy(spec: UnitSpec, source: DataSource) -> UnitData:
+        loaded.append(spec.seed.number)
+        return original(spec, source)
 
-    original = worker._load_data
-    monkeypatch.setattr(worker, "_load_data", spy)
+    original = worker.load_unit_data
+    monkeypatch.setattr(worker, "load_unit_data", spy)
     worker._last_data.clear()
     assert {execute(task).status for task in tasks} == {"passed"}
     assert [task.unit.spec.seed.number for task in tasks] == [0, 0, 1, 1]

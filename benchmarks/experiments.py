@@ -1,0 +1,174 @@
+"""One-shot experiments: what runs once on the true labels of the pool, in the place of a loop.
+
+A suite names one as the strategy of a method, beside the query strategies: planning, hashes, result
+files and ``status`` are the same for both. What each does is in :mod:`benchmarks.loop` and
+:mod:`benchmarks.noise`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.noise import NoiseSettings
+from benchmarks.results import FULL_DATA, MAP_SUBSET, NOISE_DETECTION, MethodRecord
+from benchmarks.suggestions import SuiteError, unknown_name
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What the runner must know of a one-shot experiment.
+
+    Parameters
+    ----------
+    parameters : frozenset of str or None
+        Parameters of its own; None: those of the classifier, which it changes.
+    required : frozenset of str
+        Those without a default.
+    passes : callable
+        From its parameters to how many fits on the whole pool the suite's classifier takes; part of
+        the pool counts as part of a fit.
+    fits : callable
+        From its parameters to the number of classifiers that are trained.
+    check : callable
+        Raises a TypeError or ValueError where a parameter has a value that is refused.
+    is_recorded : bool, default=False
+        Whether the classifier must be one whose training dynamics can be recorded.
+    fits_vectors : bool, default=False
+        Whether it also fits heads on the frozen vectors.
+    """
+
+    parameters: frozenset[str] | None
+    required: frozenset[str]
+    passes: Callable[[Params], float]
+    fits: Callable[[Params], int]
+    check: Callable[[Params], object]
+    is_recorded: bool = False
+    fits_vectors: bool = False
+
+    @property
+    def changes_classifier(self) -> bool:
+        """Whether its parameters are those of the classifier."""
+        return self.parameters is None
+
+
+def is_one_shot(strategy: str) -> bool:
+    """Return whether the strategy of a method is a one-shot experiment.
+
+    Examples
+    --------
+    >>> is_one_shot("MapSubset"), is_one_shot("AnchorAL")
+    (True, False)
+    """
+    return strategy in EXPERIMENTS
+
+
+def changes_classifier(strategy: str) -> bool:
+    """Return whether the parameters of a method are those of the classifier: of a ceiling."""
+    return is_one_shot(strategy) and EXPERIMENTS[strategy].changes_classifier
+
+
+def check_experiment(method: MethodRecord) -> None:
+    """Check the names of the parameters of a one-shot experiment.
+
+    Parameters
+    ----------
+    method : MethodRecord
+        A method whose strategy is one. What a ceiling changes of its classifier is checked with
+        each classifier.
+
+    Raises
+    ------
+    SuiteError
+        If a parameter is unknown or missing, or a base strategy is given.
+    """
+    found = EXPERIMENTS[method.strategy]
+    if method.base:
+        raise SuiteError(
+            f"method '{method.id}': {method.strategy} asks for no labels and takes no base: leave "
+            "it out."
+        )
+    if found.parameters is None:
+        return
+    for name in method.params:
+        if name not in found.parameters:
+            raise unknown_name(
+                f"parameter of {method.strategy} (method '{method.id}')", name, found.parameters
+            )
+    for name in sorted(found.required - set(method.params)):
+        raise SuiteError(f"method '{method.id}': {method.strategy} needs the parameter '{name}'.")
+
+
+def try_experiment(method: MethodRecord) -> None:
+    """Check the values of the parameters of a one-shot experiment.
+
+    Raises
+    ------
+    SuiteError
+        If one is refused; the message names the method.
+    """
+    try:
+        EXPERIMENTS[method.strategy].check(method.params)
+    except (TypeError, ValueError) as error:
+        raise SuiteError(f"method '{method.id}' cannot be built: {error}") from error
+
+
+def _subset_passes(params: Params) -> float:
+    folds = params.get("crossfit")
+    mapping = 1.0 if folds is None else folds - 1.0
+    # Of "clean" nobody knows beforehand how much it keeps; mostly nearly all.
+    return mapping + (1.0 if params["keep"] == "clean" else float(params.get("fraction", 0.33)))
+
+
+def _subset_fits(params: Params) -> int:
+    return 1 + int(params.get("crossfit") or 1)
+
+
+def _check_subset(params: Params) -> None:
+    from small_text_ext.classifiers.cartography import CartographyClassificationFactory
+    from small_text_ext.classifiers.mlp import MLPClassificationFactory, MLPModelArguments
+
+    # Which classifier it is does not matter to its parameters.
+    base = MLPClassificationFactory(MLPModelArguments(), 2)
+    CartographyClassificationFactory(base, **params)
+
+
+def _noise_passes(params: Params) -> float:
+    # One fit on all labels, one with further flips, and one on all but one fold for each fold.
+    return 2.0 + NoiseSettings(**params).num_folds - 1.0
+
+
+def _noise_fits(params: Params) -> int:
+    settings = NoiseSettings(**params)
+    return 2 + settings.num_folds * (1 + settings.num_repeats)
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    FULL_DATA: Experiment(
+        parameters=None,
+        required=frozenset(),
+        passes=lambda params: 1.0,
+        fits=lambda params: 1,
+        check=lambda params: None,
+    ),
+    MAP_SUBSET: Experiment(
+        parameters=frozenset({"keep", "fraction", "easy_mix", "observe", "crossfit", "burn_out"}),
+        required=frozenset({"keep"}),
+        passes=_subset_passes,
+        fits=_subset_fits,
+        check=_check_subset,
+        is_recorded=True,
+    ),
+    NOISE_DETECTION: Experiment(
+        parameters=frozenset({"noise", "num_folds", "num_repeats"}),
+        required=frozenset({"noise"}),
+        passes=_noise_passes,
+        fits=_noise_fits,
+        check=lambda params: NoiseSettings(**params),
+        fits_vectors=True,
+    ),
+}
+"""One-shot experiments by the strategy name of their methods."""
