@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse
 
 
 @runtime_checkable
@@ -96,6 +96,8 @@ def dynamics_of(clf: Any) -> DynamicsMap:  # noqa: ANN401
     dynamics = getattr(clf, "dynamics_", None)
     if dynamics is None:
         dynamics = getattr(getattr(clf, "recorder", None), "dynamics", None)
+    if dynamics is None and getattr(clf, "classifier_", clf) is None:
+        raise ValueError(f"This {type(clf).__name__} is not fitted: call fit first.")
     if dynamics is None:
         raise TypeError(
             f"{type(clf).__name__} has recorded no training dynamics: give a classifier of this "
@@ -104,6 +106,72 @@ def dynamics_of(clf: Any) -> DynamicsMap:  # noqa: ANN401
         )
     known: DynamicsMap = dynamics
     return known
+
+
+def checked_positions(dynamics: DynamicsMap, y: Any, num_labeled: int) -> NDArray[np.int64]:  # noqa: ANN401
+    """Return where the items of a map are among the labelled ones, or say why they are not.
+
+    Parameters
+    ----------
+    dynamics : DynamicsMap
+        The map of a fit on what is labelled; some items may be missing, others not.
+    y : numpy.ndarray or scipy.sparse.csr_matrix
+        The present labels.
+    num_labeled : int
+        Their number.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+        A position for each item of the map.
+
+    Raises
+    ------
+    ValueError
+        If its ids are no positions, or its labels not the present ones.
+    """
+    positions = _positions(dynamics, num_labeled)
+    _check_labels(dynamics, y, positions)
+    return positions
+
+
+def _positions(dynamics: DynamicsMap, num_labeled: int) -> NDArray[np.int64]:
+    ids = np.asarray(dynamics.ids)
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(
+            f"The training dynamics have ids of type {ids.dtype}: strategies need those of the fit "
+            "that made the classifier, where ids are positions in the training set."
+        )
+    if len(ids) and (ids.min() < 0 or ids.max() >= num_labeled):
+        raise ValueError(
+            f"The training dynamics have ids up to {ids.max()}, but {num_labeled} items are "
+            "labelled: the classifier was fitted on other labels. Fit it again after labels are "
+            "taken back (retrain=True)."
+        )
+    return ids.astype(np.int64)
+
+
+def _check_labels(dynamics: DynamicsMap, y: Any, positions: NDArray[np.int64]) -> None:  # noqa: ANN401
+    """Compare labels: ids that are shifted, by a custom validation set, show in nothing else."""
+    if issparse(y) != dynamics.multi_label:
+        raise ValueError(
+            f"multi_label is {dynamics.multi_label} for the training dynamics and {issparse(y)} "
+            "for the labels: they belong to different tasks."
+        )
+    if issparse(y):
+        theirs = np.zeros((len(positions), dynamics.num_classes), dtype=bool)
+        theirs[:, : y.shape[1]] = csr_matrix(y)[positions].toarray() != 0
+        differ = (theirs != (np.asarray(dynamics.labels) != 0)).any(axis=1)
+    else:
+        differ = np.asarray(y)[positions] != np.asarray(dynamics.labels)
+    if differ.any():
+        raise ValueError(
+            f"{int(differ.sum())} of {len(positions)} labels are not those that the training "
+            "dynamics were recorded with: the classifier was fitted on other labels. Fit it again "
+            "after labels are changed or taken back (retrain=True), and let the classifier split "
+            "off its validation set (validation_set_size) instead of passing indices_validation, "
+            "which shifts the positions of the training set."
+        )
 
 
 def dense_proba(clf: ProbabilisticClassifier, dataset: Any) -> NDArray[np.float64]:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
@@ -351,9 +352,10 @@ class TrainedClassifierFactory(AbstractClassifierFactory):
 
     def _made(self, kind: type[_Classifier]) -> _Classifier:
         arguments: Any = kind
-        made: _Classifier = arguments(
-            self.model_args, self.num_classes, **self.classification_kwargs
-        )
+        # Of its own, for each classifier: with one for all, an older one's map would be a newer's.
+        own = {"recorder": copy.copy(self.classification_kwargs.get("recorder"))}
+        kwargs = {**self.classification_kwargs, **{k: v for k, v in own.items() if v is not None}}
+        made: _Classifier = arguments(self.model_args, self.num_classes, **kwargs)
         return made
 
 

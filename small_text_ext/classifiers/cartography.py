@@ -15,7 +15,11 @@ from small_text_ext.classifiers.base import (
     check_positive_integer,
     checked_labels,
 )
-from small_text_ext.classifiers.crossfit import crossfit_dynamics, fit_dynamics
+from small_text_ext.classifiers.crossfit import (
+    crossfit_dynamics,
+    fit_dynamics,
+    recording_classifier,
+)
 from small_text_ext.classifiers.wrapped import WrappedClassifier, WrappedClassifierFactory
 from small_text_ext.training.dynamics import DynamicsRecorder, TrainingDynamics
 
@@ -27,6 +31,7 @@ _logger = logging.getLogger(__name__)
 # replaced by easy items they do, and from 25 % on they need none.
 _NEEDS_EASY_BELOW = 0.25
 _EASY_MIX = 0.1
+_SKIPPED = 0.5
 
 
 class CartographyClassification(WrappedClassifier):
@@ -54,7 +59,8 @@ class CartographyClassification(WrappedClassifier):
     crossfit : int or None, default=None
         Record out of fold, over so many folds, instead of ``observe``; see `crossfit_dynamics`.
     burn_out : int or None, default=None
-        Map the first so many epochs only.
+        Map the first so many epochs only: ``dynamics_`` holds no others. In-sample and with
+        "clean", it keeps a model that learns labels by heart from vouching for wrong ones.
     seed : int, numpy.random.Generator or None, default=None
         Deals folds, and draws for "random".
 
@@ -125,11 +131,14 @@ class CartographyClassification(WrappedClassifier):
             raise ValueError(f"fraction is {fraction}: pass a share above 0 and at most 1.")
         if easy_mix is not None and not 0 <= easy_mix < 1:
             raise ValueError(f"easy_mix is {easy_mix}: pass a share of at least 0 and below 1.")
-        if crossfit is not None and (isinstance(crossfit, bool) or crossfit < 2):
-            raise ValueError(f"crossfit is {crossfit}: pass a number of folds of at least 2.")
+        if crossfit is not None:
+            check_positive_integer("crossfit", crossfit)
+            if crossfit < 2:
+                raise ValueError("crossfit is 1: pass a number of folds of at least 2.")
         if burn_out is not None:
             check_positive_integer("burn_out", burn_out)
-        DynamicsRecorder(observe)  # checks it
+        # Checks both: that it can observe so, and that it is the only one to.
+        recording_classifier(base_factory, DynamicsRecorder(observe))
         self.keep: Keep = keep
         self.fraction, self.easy_mix = fraction, easy_mix
         self.observe: Literal["training", "epoch_end"] = observe
@@ -144,6 +153,7 @@ class CartographyClassification(WrappedClassifier):
         train_set: Any,  # noqa: ANN401
         validation_set: Any | None = None,  # noqa: ANN401
         weights: ArrayLike | None = None,
+        **options: Any,  # noqa: ANN401
     ) -> Self:
         """Map the training set, choose, and train on what was chosen.
 
@@ -155,6 +165,8 @@ class CartographyClassification(WrappedClassifier):
             For the final fit.
         weights : array-like of float, shape (n,), or None, default=None
             Positive sample weights in the order of ``train_set``, for both fits.
+        **options : Any
+            Further arguments of the final fit, where the classifier within takes any.
 
         Returns
         -------
@@ -173,7 +185,7 @@ class CartographyClassification(WrappedClassifier):
             _logger.info("Training on all %d items: %s", len(labels), reason)
         classifier = self.classifier_ or self.base_factory.new()
         of_kept = None if weights is None else np.asarray(weights)[kept]
-        classifier.fit(train_set[kept], validation_set, of_kept)
+        classifier.fit(train_set[kept], validation_set, of_kept, **options)
         self.classifier_, self.dynamics_ = classifier, dynamics
         self.kept_, self.fallback_reason_ = kept, reason
         return self
@@ -198,10 +210,15 @@ class CartographyClassification(WrappedClassifier):
     def _mapped(self, train_set: Any, weights: ArrayLike | None) -> TrainingDynamics:  # noqa: ANN401
         folds = None if self.crossfit is None else min(self.crossfit, len(train_set))
         if folds is not None and folds > 1:
-            return crossfit_dynamics(
-                self.base_factory, train_set, folds, weights=weights, seed=self.seed
+            # As `find_label_noise` does: out of fold, an unlearnt model suspects everything.
+            skip = _SKIPPED if self.keep == "clean" and self.burn_out is None else 0.0
+            dynamics = crossfit_dynamics(
+                self.base_factory, train_set, folds, 1, skip, weights=weights, seed=self.seed
             )
-        return fit_dynamics(self.base_factory, train_set, weights, DynamicsRecorder(self.observe))
+        else:
+            recorder = DynamicsRecorder(self.observe)
+            dynamics = fit_dynamics(self.base_factory, train_set, weights, recorder)
+        return dynamics if self.burn_out is None else dynamics.first(self.burn_out)
 
     def _chosen(
         self, dynamics: TrainingDynamics, labels: NDArray[Any]
@@ -225,7 +242,7 @@ class CartographyClassification(WrappedClassifier):
         if self.keep == "random":
             rng = derived_generator(self.seed, len(dynamics))
             return np.asarray(rng.choice(len(dynamics), number, replace=False), dtype=np.int64)
-        rankings = dynamics.regions(fraction=1.0, burn_out=self.burn_out)
+        rankings = dynamics.regions(fraction=1.0)
         num_easy = round(self._mix() * number)
         first = rankings[self.keep][: number - num_easy]
         easy = rankings["easy"]
@@ -300,20 +317,16 @@ def noise_queue(learner: Any, n: int | None = None) -> NDArray[np.int64]:  # noq
     TypeError
         If the classifier has no map.
     ValueError
-        If the map is not one of the learner's present labels, or ``n`` is below 1.
+        If the map is not one of the learner's present labels, or ``n`` is below 1. After labels
+        are corrected, the last correction needs ``retrain=True`` before the queue is asked again.
     """
-    from small_text_ext.protocols import dynamics_of
+    from small_text_ext.protocols import checked_positions, dynamics_of
 
     if n is not None:
         check_positive_integer("n", n)
     dynamics: Any = dynamics_of(learner.classifier)
     labeled = np.asarray(learner.indices_labeled)
-    if int(np.max(dynamics.ids)) >= len(labeled):
-        raise ValueError(
-            f"The map has item {np.max(dynamics.ids)}, and there are {len(labeled)} labels: the "
-            "classifier was not fitted on the learner's present labels; call "
-            "learner.update(...) or fit it again."
-        )
+    positions = checked_positions(dynamics, learner.y, len(labeled))
     table = dynamics.suspected_noise()
     variability = dynamics.metrics()["variability"].to_numpy()
     steady = variability <= np.median(variability)
@@ -322,7 +335,7 @@ def noise_queue(learner: Any, n: int | None = None) -> NDArray[np.int64]:  # noq
     number = int(table["suspected"].sum()) if n is None else n
     if n is None:
         order = order[table["suspected"].to_numpy()[order]]
-    return np.asarray(labeled[dynamics.ids[rows[order]]][:number], dtype=np.int64)
+    return np.asarray(labeled[positions[rows[order]]][:number], dtype=np.int64)
 
 
 def _classes(labels: NDArray[Any]) -> set[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -100,6 +100,7 @@ def crossfit_dynamics(
     """
     check_own_factory(factory)
     check_positive_integer("num_repeats", num_repeats)
+    check_positive_integer("num_folds", num_folds)
     labels = checked_labels(train_set, factory.num_classes, is_multi_label(factory), "train_set")
     if not 0 <= skip_first < 1:
         raise ValueError(f"skip_first is {skip_first}: pass a share of at least 0 and below 1.")
@@ -174,7 +175,8 @@ def find_label_noise(
     TypeError
         If the factory is not one of this package, or is missing where items are no vectors.
     ValueError
-        If the method is unknown, or is not made for a multi-label task.
+        If the method is unknown or not made for a multi-label task, or an option is out of range:
+        before the first fit.
 
     References
     ----------
@@ -192,10 +194,20 @@ def find_label_noise(
     [3]
     """
     made = default_factory(train_set) if factory is None else check_own_factory(factory)
+    # Before the fits, which may take hours.
+    if method not in get_args(NoiseMethod):
+        raise ValueError(f"method is {method!r}: pass one of {', '.join(get_args(NoiseMethod))}.")
     if method != "confidence" and is_multi_label(made):
         raise ValueError(f"method={method!r} is for single-label tasks: pass 'confidence'.")
+    if not 0 < flipped_fraction <= 1 / 3:
+        raise ValueError(
+            f"flipped_fraction is {flipped_fraction}: pass a share above 0 and at most 1/3."
+        )
+    if num_folds is None and num_repeats is not None:
+        raise ValueError("num_repeats deals folds, and num_folds is None: leave one of them out.")
     number = resolve_seed(seed)
-    repeats = num_repeats or (_REPEATS_OF_DEFAULT if factory is None else 1)
+    repeats = _REPEATS_OF_DEFAULT if factory is None else 1
+    repeats = repeats if num_repeats is None else num_repeats
 
     def run(maker: TrainedClassifierFactory, data_set: Any) -> TrainingDynamics:  # noqa: ANN401
         if num_folds is None:

@@ -81,14 +81,15 @@ class RecordedSetFitClassification(HookedSetFitClassification):
 
     def _train_with(self, trainer: Any, train_args: Any) -> None:  # noqa: ANN401
         observed = self._observed
-        if not self.use_differentiable_head:
-            observed.begin(train_args.embedding_num_epochs)
-            super()._train_with(trainer, train_args)
-        else:
-            observed.begin(train_args.classifier_num_epochs)
-            with observed.watching(train_args.classifier_batch_size):
+        try:
+            if not self.use_differentiable_head:
                 super()._train_with(trainer, train_args)
-        del self._observed
+            else:
+                observed.begin(train_args.classifier_num_epochs)
+                with observed.watching(train_args.classifier_batch_size):
+                    super()._train_with(trainer, train_args)
+        finally:
+            del self._observed
         self.recorder.end(observed.num_epochs)
 
 
@@ -215,6 +216,10 @@ class _EpochEnd(TrainerCallback):
 
     def __init__(self, observed: _Observed) -> None:
         self.observed = observed
+
+    def on_train_begin(self, args: Any, state: Any, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        # Only the trainer knows how many epochs max_steps leaves.
+        self.observed.begin(math.ceil(state.num_train_epochs))
 
     def on_epoch_end(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         self.observed.observe()

@@ -150,6 +150,11 @@ def _epochs(metrics: pd.DataFrame) -> int:
     some = fractions > 0
     if "correctness" in metrics and some.any():
         return int(np.rint(_column(metrics, "correctness")[some] / fractions[some]).max())
+    if not some.any():
+        raise ValueError(
+            "metrics has no item that was ever predicted correctly, which leaves the number of "
+            "epochs open: pass num_epochs."
+        )
     return _common_denominator(np.unique(fractions))
 
 

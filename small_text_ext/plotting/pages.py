@@ -246,7 +246,10 @@ def _region_rows(regions: Mapping[str, ArrayLike], num_items: int) -> list[dict[
         raise ValueError(f"regions has the names {unknown}: known are {list(_REGIONS)}.")
     found = []
     for name in _REGIONS:
-        rows = np.asarray(regions.get(name, []), dtype=np.int64)
+        given = np.asarray(regions.get(name, []))
+        if given.dtype == bool:
+            raise ValueError(f"regions has a mask under {name!r}: pass positions (np.flatnonzero).")
+        rows = given.astype(np.int64)
         wrong = rows[(rows < 0) | (rows >= num_items)]
         if len(wrong):
             raise ValueError(

@@ -60,6 +60,8 @@ _CONSTANT = 1e-9
 _HARDEST = 0.2
 # Items whose epochs are read at a time.
 _BLOCK = 16_384
+# Items by which two datasets of one length are told apart.
+_COMPARED = 64
 
 _logger = logging.getLogger(__name__)
 
@@ -141,7 +143,7 @@ class CartographyFilter(SubpoolQueryStrategy):
     -----
     Nothing is withheld, with a logged reason that ``last_query.note`` repeats, where there are too
     few labels, where the coordinate is the same for all of them, or where the regression predicts
-    left-out labelled texts no better than their mean does.
+    left-out labelled texts no better than it predicts shuffled coordinates.
 
     Hard is not bad: among the hard texts are those a model would learn most from (try
     ``drop="easy"``). Compare with the base strategy alone.
@@ -275,10 +277,8 @@ class CartographyFilter(SubpoolQueryStrategy):
         scale = Scale.of(known)
         predictor, skill = fit_coordinate(scale(known), target)
         self._outcome["skill"] = skill
-        if skill <= 0:
-            self._note(
-                f"the {column} of left-out labelled texts is predicted no better than by their mean"
-            )
+        if predictor is None:
+            self._note(f"the {column} of left-out labelled texts is predicted no better than noise")
             return None
         self._outcome["num_predicted"] = len(context.unlabeled)
         return sign * vectors.predict(predictor, scale, context.unlabeled)
@@ -642,14 +642,29 @@ def _held_out(
         return logits, root_rows(context.dataset, embeddings)[context.unlabeled]
     levels = root_levels(context.dataset)
     same = [level.positions for level in levels if level.dataset is held_out]
-    # After a save and load the objects differ: then the level nearest to the root that is as long.
-    same += [level.positions for level in reversed(levels) if level.size == logits.shape[1]]
+    # After a save and load the objects differ: then the level nearest to the root that holds the
+    # same items.
+    same += [
+        level.positions
+        for level in reversed(levels)
+        if level.size == logits.shape[1] and _same_items(level.dataset, held_out)
+    ]
     if not same:
         raise ValueError(
             f"The HeldOutRecorder holds {logits.shape[1]} items, the dataset and what it is a view "
-            f"of {[level.size for level in levels]}: give it the dataset of the learner."
+            f"of {[level.size for level in levels]}, and none of them holds the same items: give "
+            "it the dataset of the learner."
         )
     return logits, same[0][context.unlabeled]
+
+
+def _same_items(dataset: Any, other: Any) -> bool:  # noqa: ANN401
+    """Compare some items of two datasets of one length: texts, vectors, or tensors."""
+    rows = np.unique(np.linspace(0, len(dataset) - 1, _COMPARED).astype(np.int64))
+    one, two = dataset[rows].x, other[rows].x
+    if hasattr(one, "shape") and hasattr(two, "shape"):
+        return one.shape == two.shape and np.allclose(np.asarray(one), np.asarray(two))
+    return all(str(left) == str(right) for left, right in zip(one, two, strict=True))
 
 
 def _probabilities(context: QueryContext) -> NDArray[np.float64]:

@@ -13,18 +13,23 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_matrix, issparse
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.roots import root_rows
-from small_text_ext.protocols import DynamicsMap, EmbeddingClassifier, dynamics_of
-from small_text_ext.query_strategies.subpool import Indices, Labels, QueryContext
+from small_text_ext.protocols import (
+    DynamicsMap,
+    EmbeddingClassifier,
+    checked_positions,
+    dynamics_of,
+)
+from small_text_ext.query_strategies.subpool import Indices, QueryContext
 
 # Rows that are read, cast and multiplied at a time: some tens of megabytes.
 _BLOCK = 16_384
 # Of vectors with a mean squared length of one: from a fit by heart to the mean of the target.
 _PENALTIES = np.logspace(-3, 3, 13)
+_SHUFFLES = 19
 
 Vectors = NDArray[np.float64]
 Predictor = Callable[[Vectors], NDArray[np.float64]]
@@ -71,48 +76,8 @@ class LabeledMap:
             If its ids are no positions of labelled items, or its labels not theirs.
         """
         dynamics = dynamics_of(context.clf)
-        positions = _positions(dynamics, len(context.labeled))
-        _check_labels(dynamics, context.y, positions)
+        positions = checked_positions(dynamics, context.y, len(context.labeled))
         return cls(dynamics, context.labeled[positions])
-
-
-def _positions(dynamics: DynamicsMap, num_labeled: int) -> NDArray[np.int64]:
-    ids = np.asarray(dynamics.ids)
-    if not np.issubdtype(ids.dtype, np.integer):
-        raise ValueError(
-            f"The training dynamics have ids of type {ids.dtype}: strategies need those of the fit "
-            "that made the classifier, where ids are positions in the training set."
-        )
-    if len(ids) and (ids.min() < 0 or ids.max() >= num_labeled):
-        raise ValueError(
-            f"The training dynamics have ids up to {ids.max()}, but {num_labeled} items are "
-            "labelled: the classifier was fitted on other labels. Fit it again after labels are "
-            "taken back (retrain=True)."
-        )
-    return ids.astype(np.int64)
-
-
-def _check_labels(dynamics: DynamicsMap, y: Labels, positions: NDArray[np.int64]) -> None:
-    """Compare labels: ids that are shifted, by a custom validation set, show in nothing else."""
-    if issparse(y) != dynamics.multi_label:
-        raise ValueError(
-            f"multi_label is {dynamics.multi_label} for the training dynamics and {issparse(y)} "
-            "for the labels: they belong to different tasks."
-        )
-    if issparse(y):
-        theirs = np.zeros((len(positions), dynamics.num_classes), dtype=bool)
-        theirs[:, : y.shape[1]] = csr_matrix(y)[positions].toarray() != 0
-        differ = (theirs != (np.asarray(dynamics.labels) != 0)).any(axis=1)
-    else:
-        differ = np.asarray(y)[positions] != np.asarray(dynamics.labels)
-    if differ.any():
-        raise ValueError(
-            f"{int(differ.sum())} of {len(positions)} labels are not those that the training "
-            "dynamics were recorded with: the classifier was fitted on other labels. Fit it again "
-            "after labels are changed or taken back (retrain=True), and let the classifier split "
-            "off its validation set (validation_set_size) instead of passing indices_validation, "
-            "which shifts the positions of the training set."
-        )
 
 
 class Representations:
@@ -231,8 +196,12 @@ class Scale:
         return scaled
 
 
-def fit_coordinate(vectors: Vectors, target: NDArray[np.float64]) -> tuple[Predictor, float]:
+def fit_coordinate(vectors: Vectors, target: NDArray[np.float64]) -> tuple[Predictor | None, float]:
     """Fit a ridge regression of a coordinate of the map, its penalty chosen by leave-one-out.
+
+    The best of several penalties predicts noise better than chance half of the time. So the target
+    is shuffled nineteen times, always in the same ways, and the regression counts where it predicts
+    left-out items better than each of them: by chance that is one time in twenty.
 
     Parameters
     ----------
@@ -243,11 +212,11 @@ def fit_coordinate(vectors: Vectors, target: NDArray[np.float64]) -> tuple[Predi
 
     Returns
     -------
-    predictor : callable
-        Vectors (m, d) to predictions (m,): one matrix product.
+    predictor : callable or None
+        Vectors (m, d) to predictions (m,): one matrix product. None where the shuffled targets are
+        predicted as well, or left-out items no better than by the mean of the others.
     skill : float
-        The share of the variance of left-out items that it explains: at most 1; at 0, or below,
-        their mean does as well.
+        The share of the variance of left-out items that it explains, at most 1.
 
     Examples
     --------
@@ -255,11 +224,25 @@ def fit_coordinate(vectors: Vectors, target: NDArray[np.float64]) -> tuple[Predi
     >>> predictor, skill = fit_coordinate(x, 0.5 + 0.4 * x[:, 0])
     >>> predictor(np.array([[0.5]])).round(2).tolist(), skill > 0.99
     ([0.7], True)
+    >>> fit_coordinate(x, np.tile([0.2, 0.8, 0.8, 0.2], 5))[0] is None
+    True
     """
-    model = RidgeCV(alphas=_PENALTIES).fit(vectors, target)
+    rng = np.random.default_rng(len(target))
+    shuffled = [rng.permutation(target) for _ in range(_SHUFFLES)]
+    # One decomposition for all of them.
+    ridge = RidgeCV(alphas=_PENALTIES, alpha_per_target=True)
+    model = ridge.fit(vectors, np.stack([target, *shuffled], axis=1))
     # The error of each item by the mean of the others, as the model's is of the others alone.
     left_out = target.var() * (len(target) / (len(target) - 1)) ** 2
-    return model.predict, float(1 + model.best_score_ / left_out)
+    skills = 1 + model.best_score_ / left_out
+    if skills[0] <= max(0.0, float(skills[1:].max())):
+        return None, float(skills[0])
+    weights, offset = model.coef_[0], model.intercept_[0]
+
+    def predicted(rows: Vectors) -> NDArray[np.float64]:
+        return np.asarray(rows @ weights + offset)
+
+    return predicted, float(skills[0])
 
 
 def fit_hard(vectors: Vectors, hard: NDArray[np.bool_], C: float) -> Predictor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 
 from small_text_ext.training import dynamics_files, label_noise
 from small_text_ext.training.dynamics_metrics import (
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from small_text_ext.training.seams import FitPlan
 
 _LARGEST_IN_MEMORY = 2**29
+# Logits that are kept as they came, before they are put in their place.
+_BUFFERED = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +86,7 @@ class TrainingDynamics:
         logits : array-like of float, shape (epochs, items, classes)
             Scores before the softmax, or before the sigmoid if multi-label. An array of floats is
             not copied, so that a mapped file stays one.
-        labels : array-like, shape (items,) or (items, classes)
+        labels : array-like, shape (items,) or (items, classes), or scipy.sparse.csr_matrix
             Class ids, or zeros and ones, which makes it multi-label.
         ids : sequence of int or str, or None, default=None
             What the items are called; None counts from 0.
@@ -106,10 +109,12 @@ class TrainingDynamics:
                 f"logits have the shape {array.shape}: pass (epochs, items, classes), at least one "
                 "of each."
             )
-        if array.shape[2] == 1 and np.ndim(labels) == 1:
+        if array.shape[2] == 1 and not issparse(labels) and np.ndim(labels) == 1:
             raise ValueError("logits have one class: a single-label task needs at least 2.")
         names = np.arange(array.shape[1]) if ids is None else _as_ids(ids, array.shape[1])
-        checked = _checked_labels(np.asarray(labels), array.shape, names)
+        given: Any = labels
+        dense = given.toarray() if issparse(given) else given
+        checked = _checked_labels(np.asarray(dense), array.shape, names)
         _check_finite(array, names)
         return cls(array, checked, names)
 
@@ -300,8 +305,10 @@ class TrainingDynamics:
             another label has the highest mean probability. "logistic" is the paper's detector: a
             linear classifier on the confidence, trained on items whose labels are known to be
             wrong; it ranks as "confidence" does, and its threshold is learnt. "aum" ranks by the
-            area under the margin, and suspects what is below the 99th percentile of threshold
-            samples, or below zero without them.
+            area under the margin, and suspects what is below zero and below the 99th percentile of
+            threshold samples, where there are any. (That percentile presumes a model that can learn
+            by heart, in-sample; with any other it lies above many right labels, which is why zero
+            bounds it here.)
         known : tuple of TrainingDynamics and array-like of bool, or None, default=None
             A run in which some labels are known to be wrong, and which: for "logistic" one with
             flipped labels (`flip_easy_labels`), for "aum" one whose threshold samples were given a
@@ -349,14 +356,43 @@ class TrainingDynamics:
         -------
         TrainingDynamics
             Theirs.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
         """
-        rows = np.asarray(positions)
+        rows = np.asarray(positions, dtype=np.int64)
+        if len(rows) == 0:
+            raise ValueError("positions are empty: dynamics have at least one item.")
         return TrainingDynamics(self.logits[:, rows], self.labels[rows], self.ids[rows])
+
+    def first(self, num_epochs: int) -> TrainingDynamics:
+        """Return the dynamics of the first epochs alone.
+
+        In-sample they are the telling ones for noise: later, wrong labels are known by heart.
+
+        Parameters
+        ----------
+        num_epochs : int
+            How many; more than there are, are all.
+
+        Returns
+        -------
+        TrainingDynamics
+            Theirs.
+
+        Raises
+        ------
+        ValueError
+            If ``num_epochs`` is no integer of at least 1.
+        """
+        return TrainingDynamics(self._first(num_epochs), self.labels, self.ids)
 
     def _first(self, burn_out: int | None) -> Logits:
         if burn_out is None:
             return self.logits
-        if isinstance(burn_out, bool) or burn_out < 1:
+        if isinstance(burn_out, bool) or not isinstance(burn_out, int | np.integer) or burn_out < 1:
             raise ValueError(f"burn_out is {burn_out}: pass a number of epochs of at least 1.")
         return self.logits[:burn_out]
 
@@ -417,11 +453,11 @@ class DynamicsRecorder:
         self.folder = None if folder is None else Path(folder)
         self.max_memory = max_memory
         self._recording: _Recording | None = None
-        self._dynamics: TrainingDynamics | None = None
+        self._dynamics: TrainingDynamics | Path | None = None
+        self._problem = "Nothing is recorded: call the classifier's fit first."
 
     def begin(self, plan: FitPlan) -> None:
-        """Start a fit, and forget the last one; see `Recorder.begin`."""
-        self._dynamics = None
+        """Start a fit; the map of the last one stays until it ends; see `Recorder.begin`."""
         shape = (plan.num_epochs, len(plan.ids), plan.num_classes)
         self._recording = _Recording(plan.ids.cpu().numpy(), shape, self.max_memory)
 
@@ -430,16 +466,22 @@ class DynamicsRecorder:
     ) -> None:
         """Take the logits of some items; see `Recorder.record`."""
         assert self._recording is not None
-        self._recording.add(ids.numpy(), logits.cpu().numpy(), labels.cpu().numpy(), epoch)
+        self._recording.add(ids, logits, labels, epoch)
 
     def end(self, num_epochs: int) -> None:
         """Learn how many epochs were completed; see `Recorder.end`."""
         assert self._recording is not None
-        self._recording.num_epochs = num_epochs
+        recording, self._recording, self._dynamics = self._recording, None, None
+        try:
+            dynamics = recording.dynamics(num_epochs)
+        except ValueError as error:
+            # Not raised here: the fit is not to be lost for want of its map.
+            self._problem = str(error)
+            return
         if self.folder is not None:
-            dynamics = self.dynamics
             dynamics_files.write_arrays(self.folder, dynamics.logits, dynamics.labels, dynamics.ids)
-            self._dynamics, self._recording = TrainingDynamics.open(self.folder), None
+            dynamics = TrainingDynamics.open(self.folder)
+        self._dynamics = dynamics
 
     @property
     def dynamics(self) -> TrainingDynamics:
@@ -452,17 +494,15 @@ class DynamicsRecorder:
             every epoch.
         """
         if self._dynamics is None:
-            if self._recording is None or self._recording.num_epochs is None:
-                raise ValueError("Nothing is recorded: call the classifier's fit first.")
-            self._dynamics, self._recording = self._recording.dynamics(), None
+            raise ValueError(self._problem)
+        if isinstance(self._dynamics, Path):
+            self._dynamics = TrainingDynamics.open(self._dynamics)
         return self._dynamics
 
     def __getstate__(self) -> dict[str, Any]:
-        # What a fit that failed has left is nobody's.
-        recording = self._recording
-        if recording is not None and recording.num_epochs is not None:
-            return {**self.__dict__, "_dynamics": self.dynamics, "_recording": None}
-        return {**self.__dict__, "_recording": None}
+        # What a fit that failed has left is nobody's; what lies in a folder stays there.
+        kept = self._dynamics if self.folder is None or self._dynamics is None else self.folder
+        return {**self.__dict__, "_dynamics": kept, "_recording": None}
 
 
 class HeldOutRecorder:
@@ -471,7 +511,9 @@ class HeldOutRecorder:
     Parameters
     ----------
     held_out : small_text.data.Dataset
-        The items, of the kind that the classifier trains on; their labels are not looked at.
+        The items, of the kind that the classifier trains on; their labels are not looked at. They
+        are pickled with the classifier, and so are their logits, ``4 * epochs * classes`` bytes
+        each.
 
     Attributes
     ----------
@@ -497,28 +539,35 @@ class HeldOutRecorder:
     def __init__(self, held_out: Any) -> None:  # noqa: ANN401
         self.held_out = held_out
         self.logits: NDArray[np.float32] = np.empty((0, len(held_out), 0), dtype=np.float32)
+        self._running: NDArray[np.float32] | None = None
 
     def begin(self, plan: FitPlan) -> None:
-        """Start a fit, and forget the last one; see `Recorder.begin`."""
+        """Start a fit; what the last one saw stays until it ends; see `Recorder.begin`."""
         shape = (plan.num_epochs, len(self.held_out), plan.num_classes)
-        self.logits = _empty(shape, _LARGEST_IN_MEMORY)
+        self._running = _empty(shape, _LARGEST_IN_MEMORY)
 
     def record(
         self, ids: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, epoch: int
     ) -> None:
         """Take the logits of some items; see `Recorder.record`."""
-        self.logits[epoch, ids.numpy()] = logits.cpu().numpy()
+        assert self._running is not None
+        self._running[epoch, ids.numpy()] = logits.float().cpu().numpy()
 
     def end(self, num_epochs: int) -> None:
         """Learn how many epochs were completed; see `Recorder.end`."""
-        self.logits = self.logits[:num_epochs]
+        assert self._running is not None
+        self.logits, self._running = self._running[:num_epochs], None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "logits": np.array(self.logits)}
+        return {**self.__dict__, "logits": np.array(self.logits), "_running": None}
 
 
 class _Recording:
-    """The logits of a running fit."""
+    """The logits of a running fit.
+
+    What is told is kept as it is, and put in its place many batches at a time: a batch costs its
+    appending to a list, and on a GPU nobody waits for its copy.
+    """
 
     def __init__(
         self, ids: NDArray[np.int64], shape: tuple[int, int, int], max_memory: int
@@ -529,19 +578,38 @@ class _Recording:
         self.logits = _empty(shape, max_memory)
         self.seen = np.zeros(shape[:2], dtype=bool)
         self.labels: NDArray[Any] | None = None
-        self.num_epochs: int | None = None
+        self.told: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self.epoch = self.num_told = 0
 
     def add(
-        self, ids: NDArray[np.int64], logits: NDArray[Any], labels: NDArray[Any], epoch: int
+        self, ids: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, epoch: int
     ) -> None:
-        rows = self.rows[ids]
-        if self.labels is None:
-            self.labels = np.zeros((len(self.ids), *labels.shape[1:]), dtype=labels.dtype)
-        self.logits[epoch, rows], self.seen[epoch, rows] = logits, True
-        self.labels[rows] = labels
+        if epoch != self.epoch or self.num_told >= _BUFFERED:
+            self.place()
+            self.epoch = epoch
+        self.told.append((ids, logits, labels))
+        self.num_told += len(ids) * self.logits.shape[2]
 
-    def dynamics(self) -> TrainingDynamics:
-        seen = self.seen[: self.num_epochs]
+    def place(self) -> None:
+        """Put what was told of an epoch in its place; of an item told twice, the last counts."""
+        if not self.told:
+            return
+        import torch
+
+        ids, logits, labels = (torch.cat(parts) for parts in zip(*self.told, strict=True))
+        rows = self.rows[ids.cpu().numpy()]
+        # float32 first: numpy has no bfloat16.
+        self.logits[self.epoch, rows] = logits.float().cpu().numpy()
+        self.seen[self.epoch, rows] = True
+        of_items = labels.cpu().numpy()
+        if self.labels is None:
+            self.labels = np.zeros((len(self.ids), *of_items.shape[1:]), dtype=of_items.dtype)
+        self.labels[rows] = of_items
+        self.told, self.num_told = [], 0
+
+    def dynamics(self, num_epochs: int) -> TrainingDynamics:
+        self.place()
+        seen = self.seen[:num_epochs]
         if len(seen) == 0:
             raise ValueError(
                 "No epoch was completed, so there is no map: train for an epoch at least."
@@ -553,7 +621,7 @@ class _Recording:
                 "cases): with a batch selector, record with observe='epoch_end'."
             )
         order = np.argsort(self.ids, kind="stable")
-        logits = self.logits[: self.num_epochs]
+        logits = self.logits[:num_epochs]
         if (order != np.arange(len(order))).any():
             logits = logits[:, order]
         assert self.labels is not None
@@ -570,6 +638,11 @@ def _empty(shape: tuple[int, int, int], max_memory: int) -> NDArray[np.float32]:
 
 def _as_ids(ids: Sequence[Any] | NDArray[Any], num_items: int) -> NDArray[Any]:
     names = np.asarray(ids)
+    if names.tolist() != list(ids):
+        raise ValueError(
+            f"ids are of several types, or too large ({list(ids)[:3]}, ...): pass integers below "
+            "2 ** 63, or strings."
+        )
     if names.shape != (num_items,):
         raise ValueError(
             f"ids have the shape {names.shape} for {num_items} items: pass one id per item."

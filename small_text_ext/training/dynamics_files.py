@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -70,6 +71,8 @@ def read_epochs(folder: Path) -> tuple[NDArray[np.float64], NDArray[Any], list[A
                 labels.append(gold)
             _check_line(path, number, guid, (scores, gold), ids, labels, epochs or logits)
             logits[guid] = scores
+        if not logits:
+            raise ValueError(f"{path} holds no items: is the file cut off?")
         missing = ids.keys() - logits.keys()
         if missing:
             first = min(missing, key=ids.__getitem__)
@@ -110,7 +113,10 @@ def write_epochs(
             "as part of this one: remove it, or write to another folder."
         )
     names, gold = ids.tolist(), labels.astype(np.int64).tolist()
-    for epoch, of_epoch in enumerate(logits):
+    # Epoch 0 goes first and comes last: where it is, the others are those of the same run.
+    (folder / "dynamics_epoch_0.jsonl").unlink(missing_ok=True)
+    for epoch in reversed(range(len(logits))):
+        of_epoch = logits[epoch]
         records = (
             {"guid": guid, f"logits_epoch_{epoch}": scores, "gold": label}
             for guid, scores, label in zip(names, of_epoch.tolist(), gold, strict=True)
@@ -229,7 +235,9 @@ def write_arrays(
     logits, labels, ids : numpy.ndarray
         As those of `TrainingDynamics`.
     """
-    for name, array in zip(_ARRAYS, (logits, labels, ids), strict=True):
+    # The logits go first and come last: where they are, the others are those of the same fit.
+    (folder / "logits.npy").unlink(missing_ok=True)
+    for name, array in zip(reversed(_ARRAYS), (ids, labels, logits), strict=True):
         write_whole(folder / f"{name}.npy", functools.partial(_save, array))
 
 
@@ -257,8 +265,11 @@ def open_arrays(folder: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
                 f"There is no {name}.npy in {folder}: pass the folder of a DynamicsRecorder whose "
                 "fit has ended."
             )
-    logits = np.load(folder / "logits.npy", mmap_mode="r")
-    return logits, np.load(folder / "labels.npy"), np.load(folder / "ids.npy")
+    try:
+        logits = np.load(folder / "logits.npy", mmap_mode="r")
+        return logits, np.load(folder / "labels.npy"), np.load(folder / "ids.npy")
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"A file in {folder} is not whole ({error}): record again.") from error
 
 
 def _save(array: NDArray[Any], file: Any) -> None:  # noqa: ANN401
@@ -292,9 +303,15 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         if path.suffix == ".gz"
         else path.open(encoding="utf-8") as file
     ):
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield number, line
+        number = 0
+        try:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line
+        except (EOFError, UnicodeDecodeError) as error:
+            raise _line_error(
+                path, number + 1, f"cannot be read ({error}); is the file cut off?"
+            ) from error
 
 
 def _json(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -314,10 +331,24 @@ def _parsed(path: Path, number: int, line: str, epoch: int) -> tuple[Any, list[f
     for key in ("guid", name, "gold"):
         if key not in record:
             raise _line_error(path, number, f"item {record.get('guid')!r} has no {key!r}")
-    scores = record[name]
-    if not isinstance(scores, list) or not all(isinstance(score, int | float) for score in scores):
-        raise _line_error(path, number, f"item {record['guid']!r} has {name} = {scores!r}")
-    return record["guid"], scores, record["gold"]
+    guid, scores, gold = record["guid"], record[name], record["gold"]
+    if isinstance(guid, bool) or not isinstance(guid, int | str):
+        raise _line_error(path, number, f"guid is {guid!r}, no integer or string")
+    if not isinstance(scores, list) or not all(
+        isinstance(score, int | float) and math.isfinite(score) for score in scores
+    ):
+        raise _line_error(path, number, f"item {guid!r} has {name} = {scores!r}")
+    if not _is_gold(gold, len(scores)):
+        raise _line_error(
+            path, number, f"item {guid!r} has {len(scores)} logits and gold = {gold!r}"
+        )
+    return guid, scores, gold
+
+
+def _is_gold(gold: Any, num_classes: int) -> bool:  # noqa: ANN401
+    if isinstance(gold, list):
+        return len(gold) == num_classes and all(value in (0, 1) for value in gold)
+    return isinstance(gold, int) and 0 <= gold < num_classes
 
 
 def _check_line(
@@ -333,7 +364,7 @@ def _check_line(
     scores, gold = read
     if guid not in ids:
         raise _line_error(path, number, f"item {guid!r} is not in epoch 0")
-    if labels[ids[guid]] != gold:
+    if labels[ids[guid]] != gold or type(labels[0]) is not type(gold):
         raise _line_error(
             path, number, f"item {guid!r} is of class {gold}, in epoch 0 of {labels[ids[guid]]}"
         )
@@ -352,6 +383,13 @@ def _line_error(path: Path, number: int, what: str) -> ValueError:
 def _write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     def write(file: Any) -> None:  # noqa: ANN401
         for record in records:
-            file.write((json.dumps(record) + "\n").encode("utf-8"))
+            try:
+                line = json.dumps(record, allow_nan=False)
+            except ValueError as error:
+                raise ValueError(
+                    f"Item {record.get('guid')!r} holds what is no number ({record}): {path} is "
+                    "not written."
+                ) from error
+            file.write((line + "\n").encode("utf-8"))
 
     write_whole(path, write)

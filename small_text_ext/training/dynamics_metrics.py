@@ -152,6 +152,11 @@ def map_regions(
         rankings[name] = np.argsort(values if lowest_first else -values, kind="stable")
     number = max(1, round(fraction * len(rankings["easy"])))
     if exclusive:
+        if len(rankings["easy"]) < len(rankings):
+            raise ValueError(
+                f"There are {len(rankings['easy'])} items: three regions that share none need "
+                "three; pass exclusive=False."
+            )
         return _in_turns(rankings, min(number, len(rankings["easy"]) // 3))
     return {name: ranking[:number] for name, ranking in rankings.items()}
 

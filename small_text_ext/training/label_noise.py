@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 NoiseMethod = Literal["confidence", "logistic", "aum"]
 
 _FLAGGED_PERCENTILE = 99
-_BALANCED_THRESHOLD = 0.5
+
+_logger = logging.getLogger(__name__)
 
 
 def suspected_noise(
@@ -51,11 +53,11 @@ def suspected_noise(
         scores = 1 - metrics["confidence"].to_numpy()
         suspected = _differ(predicted, dynamics.labels)
     elif method == "logistic":
-        scores = _logistic(metrics["confidence"].to_numpy(), _checked(known, method))
-        suspected = scores > _BALANCED_THRESHOLD
+        scores = 1 - metrics["confidence"].to_numpy()
+        suspected = _below_threshold(1 - scores, _checked(known, method))
     elif method == "aum":
         scores = -metrics["aum"].to_numpy()
-        suspected = scores > -_margin_threshold(known)
+        suspected = scores > max(0.0, -_margin_threshold(known))
     else:
         raise ValueError(f"method is {method!r}: pass 'confidence', 'logistic' or 'aum'.")
     table = pd.DataFrame(
@@ -158,16 +160,27 @@ def _checked(
     return run, mask
 
 
-def _logistic(
+def _below_threshold(
     confidence: NDArray[np.float64], known: tuple[TrainingDynamics, NDArray[np.bool_]]
-) -> NDArray[np.float64]:
-    # Balanced, and as good as without a penalty: one feature cannot overfit.
+) -> NDArray[np.bool_]:
+    """Suspect what a linear classifier of known noise puts on the side of the flipped labels."""
     from sklearn.linear_model import LogisticRegression
 
     run, flipped = known
+    feature = run.metrics()["confidence"].to_numpy()
+    centre, spread = feature.mean(), feature.std() or 1.0
+    # Balanced, and as good as without a penalty: one feature cannot overfit.
     detector = LogisticRegression(class_weight="balanced", C=1e4)
-    detector.fit(run.metrics()[["confidence"]].to_numpy(), flipped)
-    return np.asarray(detector.predict_proba(confidence[:, None])[:, 1])
+    detector.fit(((feature - centre) / spread)[:, None], flipped)
+    if detector.coef_[0, 0] >= 0:
+        _logger.warning(
+            "Flipped labels have no lower confidence than others (%.3f, others %.3f): nothing is "
+            "suspected. Record dynamics of a model that learns the labels, over more epochs.",
+            feature[flipped].mean(),
+            feature[~flipped].mean(),
+        )
+        return np.zeros(len(confidence), dtype=bool)
+    return np.asarray(detector.predict(((confidence - centre) / spread)[:, None]), dtype=bool)
 
 
 def _margin_threshold(known: tuple[TrainingDynamics, ArrayLike] | None) -> float:

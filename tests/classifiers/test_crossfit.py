@@ -217,3 +217,28 @@ def test_relabeled_leaves_the_given_dataset_alone() -> None:
     assert changed.y.tolist() == [2, 2]
     assert train_set.y.tolist() == [0, 1]
     assert list(changed.x) == ["a", "b"]
+
+
+def test_bad_options_are_named_before_the_first_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    train_set, _ = planted(30)
+    monkeypatch.setattr(MLPClassification, "fit", lambda *_: pytest.fail("a fit was begun"))
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"method": "entropy"}, "method is 'entropy'"),
+        ({"method": "logistic", "flipped_fraction": 0.5}, r"flipped_fraction is 0\.5"),
+        ({"num_repeats": 0}, "num_repeats is 0"),
+        ({"num_repeats": 3, "num_folds": None}, "num_folds is None"),
+    ]
+    for options, message in cases:
+        with pytest.raises(ValueError, match=message):
+            find_label_noise(train_set, **options)
+    with pytest.raises(TypeError, match=r"num_folds is 2\.5"):
+        crossfit_dynamics(factory(), train_set, 2.5)  # type: ignore[arg-type]
+
+
+def test_few_right_labels_are_suspected_by_margins_of_a_linear_head() -> None:
+    """Such a head cannot learn threshold samples, whose percentile then lies among right labels."""
+    train_set, wrong = planted(300, noise=0.05)
+    table = find_label_noise(train_set, method="aum", seed=0)
+    suspected = table.loc[table["suspected"], "guid"].to_numpy()
+    assert wrong[suspected].mean() > 0.4
+    assert wrong[suspected].sum() > 0.7 * wrong.sum()

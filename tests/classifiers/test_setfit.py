@@ -69,6 +69,16 @@ def test_the_last_epoch_is_what_the_classifier_predicts(
     assert recorder.dynamics.metrics()["confidence"].idxmin() == WRONG
 
 
+def test_steps_may_end_before_the_epochs_do_or_after(tmp_path: Path) -> None:
+    recorder = DynamicsRecorder("epoch_end")
+    model_args = arguments(tmp_path, max_steps=20, sampling_strategy="unique")
+    clf = RecordedSetFitClassification(model_args, 2, recorder=recorder, max_length=32)
+    clf.fit(train_set())
+    # 45 pairs in batches of 8 are 6 steps an epoch.
+    assert recorder.dynamics.num_epochs == 4
+    assert not hasattr(clf, "_observed")
+
+
 def test_only_what_follows_an_epoch_can_be_recorded(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="observe='epoch_end'"):
         RecordedSetFitClassification(arguments(tmp_path), 2, recorder=DynamicsRecorder("training"))

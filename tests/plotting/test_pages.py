@@ -233,3 +233,11 @@ def test_a_page_is_written_whole_or_not_at_all(
         _write(path, title="Another")
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_masks_are_no_positions(tmp_path: Path) -> None:
+    metrics = made_up_map(6)
+    with pytest.raises(ValueError, match="mask under 'hard'"):
+        write_data_map_html(
+            tmp_path / "map.html", metrics, texts=["a"] * 6, regions={"hard": np.arange(6) > 3}
+        )

@@ -629,6 +629,11 @@ def test_epochs_without_a_fitting_recorder_are_errors(world: World) -> None:
     clf.fit(world.dataset[world.labeled])
     with pytest.raises(ValueError, match=r"holds 40 items.*\[390\]"):
         world.query(strategy, clf=clf)
+    backwards = world.dataset[np.arange(len(world.dataset))[::-1]]
+    clf.recorder = HeldOutRecorder(backwards)
+    clf.fit(world.dataset[world.labeled])
+    with pytest.raises(ValueError, match="none of them holds the same items"):
+        world.query(strategy, clf=clf)
 
 
 # --- All of them

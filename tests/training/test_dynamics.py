@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from small_text import SklearnDataset
 
-from small_text_ext import MLPClassification, MLPModelArguments
+from small_text_ext import MLPClassification, MLPClassificationFactory, MLPModelArguments
 from small_text_ext.training import dynamics as dynamics_module
 from small_text_ext.training.dynamics import DynamicsRecorder, HeldOutRecorder, TrainingDynamics
 from small_text_ext.training.dynamics_files import read_metrics
@@ -257,3 +258,86 @@ def test_regions_of_the_released_winogrande_map() -> None:
     assert len(set().union(*regions.values())) == 30_691
     with gzip.open(WINOGRANDE, "rt", encoding="utf-8") as file:
         assert '"guid":17715' in file.readline()
+
+
+def test_a_fit_that_fails_leaves_the_last_map() -> None:
+    for recorder in (DynamicsRecorder(), HeldOutRecorder(vectors(9, seed=3))):
+        clf: Any = fitted(recorder)
+        before = np.array(_logits_of(clf.recorder))
+        clf.lr = 1e30
+        with pytest.raises(FloatingPointError):
+            clf.fit(vectors())
+        np.testing.assert_array_equal(_logits_of(clf.recorder), before)
+        assert pickle.loads(pickle.dumps(clf)) is not None
+
+
+def _logits_of(recorder: Any) -> Any:  # noqa: ANN401
+    return recorder.logits if isinstance(recorder, HeldOutRecorder) else recorder.dynamics.logits
+
+
+def test_each_classifier_of_a_factory_has_a_recorder_of_its_own() -> None:
+    made = MLPClassificationFactory(
+        MLPModelArguments(), 2, {"recorder": DynamicsRecorder(), "seed": 0, "num_epochs": 3}
+    )
+    first: Any = made.new().fit(vectors())
+    before = first.recorder.dynamics.metrics()
+    second: Any = made.new().fit(vectors(30, seed=5))
+    assert first.recorder is not second.recorder
+    pd.testing.assert_frame_equal(first.recorder.dynamics.metrics(), before)
+    assert len(second.recorder.dynamics) == 30
+
+
+def test_a_map_that_cannot_be_made_does_not_keep_a_learner_from_being_saved() -> None:
+    clf = fitted(DynamicsRecorder("training"), batch_selector=UniformSelector(32))
+    restored = pickle.loads(pickle.dumps(clf))
+    with pytest.raises(ValueError, match="was not trained in epoch"):
+        _ = restored.recorder.dynamics
+
+
+def test_what_lies_in_a_folder_is_pickled_as_its_path(tmp_path: Path) -> None:
+    recorder = DynamicsRecorder(folder=tmp_path / "map")
+    clf = MLPClassification(MLPModelArguments(), 2, num_epochs=50, recorder=recorder, seed=0)
+    clf.fit(vectors(2000))
+    small = pickle.dumps(clf)
+    assert len(small) < recorder.dynamics.logits.nbytes / 4
+    restored = pickle.loads(small)
+    pd.testing.assert_frame_equal(restored.recorder.dynamics.metrics(), recorder.dynamics.metrics())
+
+
+def test_lower_precisions_are_recorded() -> None:
+    recorder = DynamicsRecorder()
+    recorder.begin(FitPlan(torch.arange(3), 2, 1, 3, False, 0))
+    logits = torch.tensor([[1.0, 0.5], [0.0, 2.0], [3.0, 1.0]], dtype=torch.bfloat16)
+    recorder.record(torch.arange(3), logits, torch.zeros(3, dtype=torch.int64), 0)
+    recorder.end(1)
+    np.testing.assert_array_equal(recorder.dynamics.logits[0], logits.float().numpy())
+
+
+def test_batches_are_put_in_place_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = DynamicsRecorder(), DynamicsRecorder()
+    fitted(whole)
+    monkeypatch.setattr(dynamics_module, "_BUFFERED", 40)
+    fitted(parts)
+    np.testing.assert_array_equal(parts.dynamics.logits, whole.dynamics.logits)
+
+
+def test_ids_and_labels_of_other_kinds() -> None:
+    logits = np.zeros((1, 2, 2))
+    for ids in ([1, "a"], [2**63 + 1, -1]):
+        with pytest.raises(ValueError, match="several types, or too large"):
+            TrainingDynamics.from_logits(logits, [0, 1], ids)
+    sparse = TrainingDynamics.from_logits(logits, csr_matrix([[0, 1], [1, 1]]))
+    assert sparse.labels.tolist() == [[0.0, 1.0], [1.0, 1.0]]
+    with pytest.raises(ValueError, match="at least one item"):
+        sparse.take([])
+    with pytest.raises(ValueError, match=r"burn_out is 2\.0"):
+        sparse.metrics(burn_out=2.0)  # type: ignore[arg-type]
+
+
+def test_ties_of_a_region_go_to_the_earlier_item() -> None:
+    same = {"confidence": np.full(64, 0.5), "variability": np.full(64, 0.1)}
+    for rows in map_regions(same, 0.25).values():
+        assert rows.tolist() == list(range(16))
+    pair = {"confidence": [0.1, 0.2], "variability": [0.1, 0.2]}
+    with pytest.raises(ValueError, match="There are 2 items"):
+        map_regions(pair, 0.3, exclusive=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from small_text_ext._files import write_whole
+from small_text_ext.training import dynamics_files
 from small_text_ext.training.dynamics import TrainingDynamics
 from small_text_ext.training.dynamics_files import (
     read_metrics,
@@ -81,6 +85,12 @@ def replace(old: str, new: str) -> Callable[[list[str]], list[str]]:
             "item 11 has logits_epoch",
         ),
         (1, replace("guid", "id"), "item None has no 'guid'"),
+        (1, replace('"guid": 7', '"guid": [7]'), r"line 2: guid is \[7\]"),
+        (1, replace('"guid": 7', '"guid": null'), "line 2: guid is None"),
+        (0, replace('"gold": 1', '"gold": 5'), "line 2: item 7 has 2 logits and gold = 5"),
+        (1, replace('"gold": 1', '"gold": [0, 1]'), r"line 2: item 7 is of class \[0, 1\]"),
+        (1, lambda lines: [lines[0].replace("[", "[NaN, "), *lines[1:]], "item 11 has logits_epo"),
+        (2, lambda lines: [], r"epoch_2\.jsonl holds no items"),
         (0, lambda lines: lines[:1], "line 2: item 7 is not in epoch 0"),
     ],
 )
@@ -165,3 +175,46 @@ def test_regions_are_read_as_they_were_written(tmp_path: Path) -> None:
     path.write_text('{"hard": [')
     with pytest.raises(ValueError, match="no whole JSON"):
         read_regions(path)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "td_metrics.jsonl.gz"
+    content = "\n".join(json.dumps({"guid": number}) for number in range(5000)).encode()
+    path.write_bytes(gzip.compress(content)[:-400])
+    with pytest.raises(ValueError, match=r"gz, line \d+: "):
+        read_metrics(path)
+    dynamics().write_jsonl(tmp_path)
+    epoch = tmp_path / "dynamics_epoch_1.jsonl"
+    epoch.write_bytes(epoch.read_bytes()[:40] + "é".encode()[:1])
+    with pytest.raises(ValueError, match=r"epoch_1\.jsonl, line 1: cannot be read .*cut off"):
+        TrainingDynamics.read_jsonl(tmp_path)
+
+
+def test_an_interrupted_write_leaves_no_mixture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dynamics().write_jsonl(tmp_path)
+    whole, written = write_whole, list[Path]()
+
+    def interrupted(path: Path, write: Any) -> None:  # noqa: ANN401
+        if len(written) == 1:
+            raise KeyboardInterrupt
+        written.append(path)
+        whole(path, write)
+
+    monkeypatch.setattr(dynamics_files, "write_whole", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dynamics().write_jsonl(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no dynamics_epoch_0\.jsonl"):
+        TrainingDynamics.read_jsonl(tmp_path)
+    monkeypatch.undo()
+    dynamics().write_jsonl(tmp_path)
+    assert len(TrainingDynamics.read_jsonl(tmp_path)) == 5
+
+
+def test_what_is_no_number_is_not_written(tmp_path: Path) -> None:
+    metrics = dynamics().metrics()
+    metrics.loc[2, "confidence"] = float("nan")
+    with pytest.raises(ValueError, match="Item 3 holds what is no number"):
+        write_metrics(tmp_path / "td_metrics.jsonl", metrics)
+    assert list(tmp_path.iterdir()) == []

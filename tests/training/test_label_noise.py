@@ -55,11 +55,15 @@ def test_confidence_suspects_what_is_predicted_otherwise() -> None:
 
 def test_threshold_samples_set_the_threshold_of_margins() -> None:
     dynamics, _ = planted()
-    samples = np.arange(NUM_ITEMS) < 40
     margins = dynamics.metrics()["aum"].to_numpy()
+    samples = margins < np.sort(margins)[20]
     threshold = np.percentile(margins[samples], 99)
+    assert threshold < -0.1
     table = dynamics.suspected_noise("aum", (dynamics, samples)).sort_values("index")
     assert (table["suspected"].to_numpy() == (margins < threshold)).all()
+    # Of a model that cannot learn the samples their margins are anyone's.
+    unlearnt = dynamics.suspected_noise("aum", (dynamics, margins > 0)).sort_values("index")
+    assert (unlearnt["suspected"].to_numpy() == (margins < 0)).all()
     without = dynamics.suspected_noise("aum").sort_values("index")
     assert (without["suspected"].to_numpy() == (margins < 0)).all()
 
@@ -75,6 +79,12 @@ def test_the_logistic_threshold_is_learnt_from_known_noise() -> None:
     assert (table["suspected"].to_numpy() == wrong).all()
     by_confidence = known.suspected_noise("confidence")
     assert by_confidence["suspected"].all()
+    np.testing.assert_array_equal(
+        known.suspected_noise("logistic", (known, wrong))["score"], by_confidence["score"]
+    )
+    # Flipped labels of high confidence teach nothing.
+    backwards = known.suspected_noise("logistic", (known, ~wrong))
+    assert not backwards["suspected"].any()
 
 
 def test_multi_label_items_are_ranked_too() -> None:
