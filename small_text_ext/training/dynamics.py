@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LARGEST_IN_MEMORY = 2**29
 # Logits that are kept as they came, before they are put in their place.
-_BUFFERED = 2**20
+_BUFFERED = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -453,6 +453,7 @@ class DynamicsRecorder:
         self.folder = None if folder is None else Path(folder)
         self.max_memory = max_memory
         self._recording: _Recording | None = None
+        self._ended: _Recording | None = None
         self._dynamics: TrainingDynamics | Path | None = None
         self._problem = "Nothing is recorded: call the classifier's fit first."
 
@@ -471,17 +472,10 @@ class DynamicsRecorder:
     def end(self, num_epochs: int) -> None:
         """Learn how many epochs were completed; see `Recorder.end`."""
         assert self._recording is not None
-        recording, self._recording, self._dynamics = self._recording, None, None
-        try:
-            dynamics = recording.dynamics(num_epochs)
-        except ValueError as error:
-            # Not raised here: the fit is not to be lost for want of its map.
-            self._problem = str(error)
-            return
+        self._recording.num_epochs = num_epochs
+        self._ended, self._recording, self._dynamics = self._recording, None, None
         if self.folder is not None:
-            dynamics_files.write_arrays(self.folder, dynamics.logits, dynamics.labels, dynamics.ids)
-            dynamics = TrainingDynamics.open(self.folder)
-        self._dynamics = dynamics
+            self._build()
 
     @property
     def dynamics(self) -> TrainingDynamics:
@@ -493,13 +487,33 @@ class DynamicsRecorder:
             If there was no fit, none of its epochs was completed, or an item was not trained in
             every epoch.
         """
+        self._build()
         if self._dynamics is None:
             raise ValueError(self._problem)
         if isinstance(self._dynamics, Path):
             self._dynamics = TrainingDynamics.open(self._dynamics)
         return self._dynamics
 
+    def _build(self) -> None:
+        """Make the map of a fit that has ended, when it is first asked for.
+
+        A map that cannot be made is a problem of who asks for it: the fit is not to be lost for it.
+        """
+        if self._ended is None:
+            return
+        recording, self._ended = self._ended, None
+        try:
+            dynamics = recording.dynamics()
+        except ValueError as error:
+            self._problem = str(error)
+            return
+        if self.folder is not None:
+            dynamics_files.write_arrays(self.folder, dynamics.logits, dynamics.labels, dynamics.ids)
+            dynamics = TrainingDynamics.open(self.folder)
+        self._dynamics = dynamics
+
     def __getstate__(self) -> dict[str, Any]:
+        self._build()
         # What a fit that failed has left is nobody's; what lies in a folder stays there.
         kept = self._dynamics if self.folder is None or self._dynamics is None else self.folder
         return {**self.__dict__, "_dynamics": kept, "_recording": None}
@@ -579,36 +593,39 @@ class _Recording:
         self.seen = np.zeros(shape[:2], dtype=bool)
         self.labels: NDArray[Any] | None = None
         self.told: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        self.epoch = self.num_told = 0
+        self.epochs: list[int] = []
+        self.num_told = self.num_epochs = 0
 
     def add(
         self, ids: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, epoch: int
     ) -> None:
-        if epoch != self.epoch or self.num_told >= _BUFFERED:
+        if self.num_told >= _BUFFERED:
             self.place()
-            self.epoch = epoch
         self.told.append((ids, logits, labels))
+        self.epochs.append(epoch)
         self.num_told += len(ids) * self.logits.shape[2]
 
     def place(self) -> None:
-        """Put what was told of an epoch in its place; of an item told twice, the last counts."""
+        """Put what was told in its place; of an item told twice in an epoch, the last counts."""
         if not self.told:
             return
         import torch
 
         ids, logits, labels = (torch.cat(parts) for parts in zip(*self.told, strict=True))
         rows = self.rows[ids.cpu().numpy()]
+        epochs = np.repeat(self.epochs, [len(part[0]) for part in self.told])
         # float32 first: numpy has no bfloat16.
-        self.logits[self.epoch, rows] = logits.float().cpu().numpy()
-        self.seen[self.epoch, rows] = True
+        self.logits[epochs, rows] = logits.float().cpu().numpy()
+        self.seen[epochs, rows] = True
         of_items = labels.cpu().numpy()
         if self.labels is None:
             self.labels = np.zeros((len(self.ids), *of_items.shape[1:]), dtype=of_items.dtype)
         self.labels[rows] = of_items
-        self.told, self.num_told = [], 0
+        self.told, self.epochs, self.num_told = [], [], 0
 
-    def dynamics(self, num_epochs: int) -> TrainingDynamics:
+    def dynamics(self) -> TrainingDynamics:
         self.place()
+        num_epochs = self.num_epochs
         seen = self.seen[:num_epochs]
         if len(seen) == 0:
             raise ValueError(
