@@ -7,6 +7,7 @@ class without an entry here fails the harness.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -373,7 +374,8 @@ CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
         "early-stopping": transformer(validation_set_size=0.25, num_epochs=16, slow=True),
         "pairs": transformer(dataset=pair_dataset, slow=True),
         "gpt2": transformer(architecture="gpt2", slow=True),
-        "bfloat16": transformer(precision="bfloat16", slow=True),
+        # Its numbers have three digits, and which one is next depends on the shape of the batch.
+        "bfloat16": replace(transformer(precision="bfloat16", slow=True), rounding=5e-3),
     },
 }
 

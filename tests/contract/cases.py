@@ -88,6 +88,10 @@ class ClassifierCase:
         Whether another fit goes on from the weights of the one before.
     slow : bool, default=False
         Whether it runs in ``make test-full`` only.
+    rounding : float, default=1e-5
+        How far probabilities may differ by the other texts of a batch.
+    kept_bytes : int, default=0
+        What the classifier keeps of each training item, on purpose.
     """
 
     build: Callable[[Seed], Classifier]
@@ -95,7 +99,8 @@ class ClassifierCase:
     multi_label: bool = False
     warm: bool = True
     slow: bool = False
-    kept_bytes: int = 0  # of what the classifier keeps of each training item, on purpose
+    rounding: float = 1e-5
+    kept_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def check_rows_do_not_depend_on_each_other(case: ClassifierCase) -> None:
     rows = np.random.default_rng(2).permutation(TEST_ROWS)
     whole = all_proba(clf, data(case, TEST_ROWS))
     np.testing.assert_allclose(
-        all_proba(clf, data(case, rows[:7])), whole[rows[:7] - NUM_TRAIN], atol=1e-5
+        all_proba(clf, data(case, rows[:7])), whole[rows[:7] - NUM_TRAIN], atol=case.rounding
     )
 
 
