@@ -204,8 +204,9 @@ def test_the_published_font_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_one_item_makes_a_map() -> None:
-    figure = plot_data_map(made_up_map().iloc[:1], style="density")
-    figure.savefig(BytesIO(), format="png", dpi=40)
+    figure, drawn = plot_data_map(made_up_map().iloc[:1], style="density"), BytesIO()
+    figure.savefig(drawn, format="png", dpi=40)
+    assert drawn.getvalue().startswith(b"\x89PNG")
 
 
 def test_wrong_arguments_are_named() -> None:

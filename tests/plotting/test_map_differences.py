@@ -83,7 +83,10 @@ def test_histograms_count_all_matched_items() -> None:
 @pytest.mark.parametrize("num_items", [1, 2, 5, 600])
 def test_maps_of_any_size_are_drawn(num_items: int) -> None:
     first, second = made_up_map(num_items), made_up_map(num_items, seed=1)
-    plot_map_difference(first, second).savefig(BytesIO(), format="png", dpi=40)
+    figure, drawn = plot_map_difference(first, second), BytesIO()
+    figure.savefig(drawn, format="png", dpi=40)
+    assert drawn.getvalue().startswith(b"\x89PNG")
+    assert sum(_heights(figure, "variability")) == num_items
 
 
 def test_maps_that_do_not_match_are_refused() -> None:
