@@ -184,13 +184,17 @@ def test_dropout_samples_differ(fitted: Fitted) -> None:
     )
 
 
+def _epochs(usual: int, architecture: str) -> int:
+    """BigBird learns the same as the others, in more steps."""
+    return 2 * usual if architecture == "bigbird" else usual
+
+
 @pytest.mark.parametrize("architecture", some_quick("bert", "roberta", "t5"))
 def test_pairs_of_texts(architecture: str) -> None:
     """Only the second text tells the class, so whoever drops it learns nothing."""
-    clf = classifier(architecture, num_epochs=12).fit(texts.pairs(72))
+    clf = classifier(architecture, num_epochs=_epochs(12, architecture)).fit(texts.pairs(72))
     test = texts.pairs(45, seed=9)
-    # A third by chance; the sparse attention of BigBird learns the least in so few steps: .53.
-    assert (clf.predict(test) == test.y).mean() > 0.5
+    assert (clf.predict(test) == test.y).mean() > 0.55  # a third by chance
     alone = TextPairDataset(test.x[:1], test.y[:1], target_labels=np.arange(3))
     long = TextPairDataset([test.x[0], (LONG[0], LONG[1])], test.y[:2], target_labels=np.arange(3))
     np.testing.assert_allclose(clf.predict_proba(alone)[0], clf.predict_proba(long)[0], atol=1e-4)
@@ -201,11 +205,11 @@ def test_pairs_of_texts(architecture: str) -> None:
 @pytest.mark.parametrize("architecture", some_quick("bert"))
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_multi_label(architecture: str, num_classes: int) -> None:
-    clf = classifier(architecture, num_classes, multi_label=True, num_epochs=16)
+    epochs = _epochs(16, architecture)
+    clf = classifier(architecture, num_classes, multi_label=True, num_epochs=epochs)
     clf.fit(texts.multi(90, num_classes))
     test = texts.multi(45, num_classes, seed=9)
-    # Two thirds without a label at all; BigBird has .8.
-    assert (dense(clf.predict(test)) == dense(test.y)).mean() > 0.75
+    assert (dense(clf.predict(test)) == dense(test.y)).mean() > 0.8
     assert len({tuple(row) for row in dense(clf.predict(test))}) >= 3, "labels exclude each other"
 
 
