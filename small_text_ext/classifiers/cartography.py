@@ -16,6 +16,7 @@ from small_text_ext.classifiers.base import (
     checked_labels,
 )
 from small_text_ext.classifiers.crossfit import (
+    SKIPPED_OUT_OF_FOLD,
     crossfit_dynamics,
     fit_dynamics,
     recording_classifier,
@@ -31,7 +32,6 @@ _logger = logging.getLogger(__name__)
 # replaced by easy items they do, and from 25 % on they need none.
 _NEEDS_EASY_BELOW = 0.25
 _EASY_MIX = 0.1
-_SKIPPED = 0.5
 
 
 class CartographyClassification(WrappedClassifier):
@@ -211,7 +211,7 @@ class CartographyClassification(WrappedClassifier):
         folds = None if self.crossfit is None else min(self.crossfit, len(train_set))
         if folds is not None and folds > 1:
             # As `find_label_noise` does: out of fold, an unlearnt model suspects everything.
-            skip = _SKIPPED if self.keep == "clean" and self.burn_out is None else 0.0
+            skip = SKIPPED_OUT_OF_FOLD if self.keep == "clean" and self.burn_out is None else 0.0
             dynamics = crossfit_dynamics(
                 self.base_factory, train_set, folds, 1, skip, weights=weights, seed=self.seed
             )

@@ -30,7 +30,8 @@ _logger = logging.getLogger(__name__)
 _FOLDS, _FLIPS, _THRESHOLDS = 11, 12, 13
 _REPEATS_OF_DEFAULT = 3
 _EPOCHS_OF_DEFAULT = 20
-_SKIPPED = 0.5
+SKIPPED_OUT_OF_FOLD = 0.5
+"""The share of epochs, the first ones, that rankings of suspected noise leave out."""
 
 
 def crossfit_dynamics(
@@ -213,7 +214,13 @@ def find_label_noise(
         if num_folds is None:
             return fit_dynamics(maker, data_set)
         return crossfit_dynamics(
-            maker, data_set, num_folds, repeats, _SKIPPED, seed=number, show_progress=show_progress
+            maker,
+            data_set,
+            num_folds,
+            repeats,
+            SKIPPED_OUT_OF_FOLD,
+            seed=number,
+            show_progress=show_progress,
         )
 
     if method == "aum":

@@ -460,6 +460,7 @@ class ReducibleLossClassification(WrappedClassifier):
         train_set: Any,  # noqa: ANN401
         validation_set: Any | None = None,  # noqa: ANN401
         weights: ArrayLike | None = None,
+        **options: Any,  # noqa: ANN401
     ) -> Self:
         """Compute irreducible losses, and train on what is selected.
 
@@ -471,6 +472,8 @@ class ReducibleLossClassification(WrappedClassifier):
             As in `TrainedClassifier.fit`.
         weights : array-like of float, shape (n,), or None, default=None
             Positive sample weights in the order of ``train_set``.
+        **options : Any
+            Further arguments of the fit, where the classifier within takes any.
 
         Returns
         -------
@@ -496,7 +499,7 @@ class ReducibleLossClassification(WrappedClassifier):
         classifier.batch_selector = selector
         try:
             of_rows = None if item_weights is None else item_weights[rows]
-            classifier.fit(train_set[rows], validation_set, of_rows)
+            classifier.fit(train_set[rows], validation_set, of_rows, **options)
         finally:
             # A selector holds what it was shown, and is made anew for each fit.
             classifier.batch_selector = None
