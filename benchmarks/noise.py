@@ -57,8 +57,6 @@ DETECTORS: Mapping[str, str] = {
 """Detectors by name, in the order of tables, and what each does."""
 
 _FLIP_DRAWS = 21
-# Those of the package's default; a test holds them equal.
-_HEAD_EPOCHS, _SKIPPED = 20, 0.5
 _FOLDS = 5
 _REPEATS = 3
 _logger = logging.getLogger(__name__)
@@ -270,25 +268,6 @@ def detect_noise(task: NoiseTask) -> NoiseResult:
     return NoiseResult((*own, *heads), seconds + head_seconds, tuple(notes))
 
 
-def default_head(vectors: Any) -> Any:  # noqa: ANN401 - small-text's names carry no types
-    """Return the factory that ``find_label_noise`` makes where it is given none.
-
-    Parameters
-    ----------
-    vectors : small_text.SklearnDataset
-        Labelled vectors.
-
-    Returns
-    -------
-    MLPClassificationFactory
-        Logistic regression with the usual penalty, 20 epochs.
-    """
-    from small_text_ext.classifiers.mlp import MLPClassificationFactory, MLPModelArguments
-
-    options = {"weight_decay": 1 / len(vectors), "num_epochs": _HEAD_EPOCHS, "seed": 0}
-    return MLPClassificationFactory(MLPModelArguments(), len(vectors.target_labels), options)
-
-
 @dataclass(frozen=True)
 class _Timed(Generic[_Value]):
     """A value, and how long it took to make."""
@@ -351,7 +330,9 @@ def _head_detections(task: NoiseTask) -> tuple[list[Detection], float]:
     from small_text_ext.training.dynamics import TrainingDynamics
 
     settings, repeats = task.settings, task.settings.num_repeats
-    head = default_head(task.vectors)
+    from small_text_ext.classifiers.crossfit import default_factory
+
+    head = default_factory(task.vectors)
     all_runs = _timed(
         lambda: crossfit_dynamics(
             head, task.vectors, settings.num_folds, repeats, seed=task.seed, show_progress=False
@@ -426,7 +407,9 @@ def later_epochs(dynamics: TrainingDynamics, num_repeats: int = 1) -> TrainingDy
     from small_text_ext.training.dynamics import TrainingDynamics
 
     length = dynamics.num_epochs // num_repeats
-    kept = np.arange(dynamics.num_epochs) % length >= int(_SKIPPED * length)
+    from small_text_ext.classifiers.crossfit import SKIPPED_OUT_OF_FOLD
+
+    kept = np.arange(dynamics.num_epochs) % length >= int(SKIPPED_OUT_OF_FOLD * length)
     return TrainingDynamics(dynamics.logits[kept], dynamics.labels, dynamics.ids)
 
 

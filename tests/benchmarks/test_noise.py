@@ -15,14 +15,17 @@ from benchmarks.noise import (
     NoiseResult,
     NoiseSettings,
     NoiseTask,
-    default_head,
     detect_noise,
     flip_labels,
     last_probabilities,
     later_epochs,
 )
 from benchmarks.results import ClassifierRecord
-from small_text_ext.classifiers.crossfit import crossfit_dynamics, find_label_noise
+from small_text_ext.classifiers.crossfit import (
+    crossfit_dynamics,
+    default_factory,
+    find_label_noise,
+)
 from small_text_ext.training.dynamics import TrainingDynamics
 
 pytest.importorskip("cleanlab")
@@ -108,7 +111,7 @@ def test_cleanlab_judges_the_last_epoch_of_the_same_fits(found: NoiseResult) -> 
     from cleanlab.rank import get_label_quality_scores
 
     data_set = points(NOISY)
-    dynamics = crossfit_dynamics(default_head(data_set), data_set, 3, seed=9)
+    dynamics = crossfit_dynamics(default_factory(data_set), data_set, 3, seed=9)
     probabilities = last_probabilities(dynamics)
     own = probabilities[np.arange(240), NOISY]
     assert find(found, "head-cleanlab-self-confidence").scores == pytest.approx(-own)
