@@ -288,6 +288,65 @@ def against_the_rest(dataset: LabeledTexts, minority: Sequence[str]) -> LabeledT
     return replace(dataset, labels=mapping[dataset.labels], class_names=(rest, *minority))
 
 
+def keep_classes(dataset: LabeledTexts, names: Sequence[str]) -> LabeledTexts:
+    """Leave out all texts of other classes.
+
+    Parameters
+    ----------
+    dataset : LabeledTexts
+        A data set.
+    names : sequence of str
+        The classes that stay, in any order; at least two.
+
+    Returns
+    -------
+    LabeledTexts
+        Its texts and classes in the original order.
+
+    Raises
+    ------
+    SuiteError
+        If fewer than two classes stay.
+    """
+    kept = [label for label, name in enumerate(dataset.class_names) if name in set(names)]
+    if len(kept) == len(dataset.class_names):
+        return dataset
+    if len(kept) < 2:
+        raise SuiteError(
+            f"data set '{dataset.name}': {len(kept)} classes are large enough: lower "
+            "min_class_size."
+        )
+    rows = dataset.rows(np.flatnonzero(np.isin(dataset.labels, kept)))
+    mapping = np.zeros(len(dataset.class_names), dtype=np.int64)
+    mapping[kept] = np.arange(len(kept))
+    names_kept = tuple(dataset.class_names[label] for label in kept)
+    return replace(rows, labels=mapping[rows.labels], class_names=names_kept)
+
+
+def without_small_classes(dataset: LabeledTexts, min_class_size: int | None) -> LabeledTexts:
+    """Leave out the classes with fewer texts than that; None leaves all in.
+
+    Parameters
+    ----------
+    dataset : LabeledTexts
+        A data set.
+    min_class_size : int or None
+        The least number of texts.
+
+    Returns
+    -------
+    LabeledTexts
+        The others.
+
+    Raises
+    ------
+    SuiteError
+        If fewer than two classes are left.
+    """
+    least = min_class_size or 0
+    return keep_classes(dataset, [name for name, n in dataset.counts().items() if n >= least])
+
+
 def limit_texts(
     dataset: LabeledTexts, max_texts: int | None, keep: Sequence[str] = ()
 ) -> LabeledTexts:

@@ -11,11 +11,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.batch_selection import SelectionSettings, selection_parameters
 from benchmarks.noise import NoiseSettings
-from benchmarks.results import FULL_DATA, MAP_SUBSET, NOISE_DETECTION, MethodRecord
+from benchmarks.results import (
+    BATCH_SELECTION,
+    FULL_DATA,
+    MAP_SUBSET,
+    NOISE_DETECTION,
+    MethodRecord,
+)
 from benchmarks.suggestions import SuiteError, unknown_name
 
 Params = Mapping[str, Any]
+
+_FORWARD_SHARE = 1 / 3
+# Of a forward pass over a test set of a quarter of the pool.
+_EVALUATION_SHARE = _FORWARD_SHARE / 4
 
 
 @dataclass(frozen=True)
@@ -24,8 +35,9 @@ class Experiment:
 
     Parameters
     ----------
-    parameters : frozenset of str or None
-        Parameters of its own; None: those of the classifier, which it changes.
+    parameters : callable or None
+        Returns the names of its own parameters; None: they are those of the classifier, which it
+        changes.
     required : frozenset of str
         Those without a default.
     passes : callable
@@ -41,7 +53,7 @@ class Experiment:
         Whether it also fits heads on the frozen vectors.
     """
 
-    parameters: frozenset[str] | None
+    parameters: Callable[[], frozenset[str]] | None
     required: frozenset[str]
     passes: Callable[[Params], float]
     fits: Callable[[Params], int]
@@ -93,10 +105,11 @@ def check_experiment(method: MethodRecord) -> None:
         )
     if found.parameters is None:
         return
+    known = found.parameters()
     for name in method.params:
-        if name not in found.parameters:
+        if name not in known:
             raise unknown_name(
-                f"parameter of {method.strategy} (method '{method.id}')", name, found.parameters
+                f"parameter of {method.strategy} (method '{method.id}')", name, known
             )
     for name in sorted(found.required - set(method.params)):
         raise SuiteError(f"method '{method.id}': {method.strategy} needs the parameter '{name}'.")
@@ -146,6 +159,20 @@ def _noise_fits(params: Params) -> int:
     return 2 + settings.num_folds * (1 + settings.num_repeats)
 
 
+def _selection_passes(params: Params) -> float:
+    settings = SelectionSettings.from_params(params)
+    # A forward pass is a third of a step, and each epoch is followed by one over the test set.
+    scoring = _FORWARD_SHARE if settings.is_scored else 0.0
+    return settings.passes * (settings.selected_fraction + scoring + _EVALUATION_SHARE)
+
+
+def _selection_fits(params: Params) -> int:
+    settings = SelectionSettings.from_params(params)
+    if not settings.needs_irreducible:
+        return 1
+    return 2 + (1 if settings.hold_out else settings.num_folds)
+
+
 EXPERIMENTS: Mapping[str, Experiment] = {
     FULL_DATA: Experiment(
         parameters=None,
@@ -155,7 +182,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         check=lambda params: None,
     ),
     MAP_SUBSET: Experiment(
-        parameters=frozenset({"keep", "fraction", "easy_mix", "observe", "crossfit", "burn_out"}),
+        parameters=lambda: frozenset(
+            {"keep", "fraction", "easy_mix", "observe", "crossfit", "burn_out"}
+        ),
         required=frozenset({"keep"}),
         passes=_subset_passes,
         fits=_subset_fits,
@@ -163,11 +192,20 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         is_recorded=True,
     ),
     NOISE_DETECTION: Experiment(
-        parameters=frozenset({"noise", "num_folds", "num_repeats"}),
+        parameters=lambda: frozenset({"noise", "num_folds", "num_repeats"}),
         required=frozenset({"noise"}),
         passes=_noise_passes,
         fits=_noise_fits,
         check=lambda params: NoiseSettings(**params),
+        fits_vectors=True,
+    ),
+    BATCH_SELECTION: Experiment(
+        parameters=selection_parameters,
+        required=frozenset({"score"}),
+        passes=_selection_passes,
+        fits=_selection_fits,
+        check=SelectionSettings.from_params,
+        is_recorded=True,
         fits_vectors=True,
     ),
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.results import (
+    BATCH_SELECTION,
     MAP_SUBSET,
     NOISE_DETECTION,
     RoundRecord,
@@ -25,7 +26,7 @@ from benchmarks.statistics import normalized_area, published_area, seconds_per_q
 UNIT_COLUMNS = ("suite", "dataset", "classifier", "lineage", "method", "seed")
 KIND_COLUMNS = ("strategy", "ablation", "ceiling")
 # Their rounds are no points of a curve over labels.
-_OWN_TABLES = (MAP_SUBSET, NOISE_DETECTION)
+_OWN_TABLES = (BATCH_SELECTION, MAP_SUBSET, NOISE_DETECTION)
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
 
 
@@ -66,6 +67,11 @@ class Section:
     def noise(self) -> tuple[UnitResult, ...]:
         """The units that look for flipped labels."""
         return tuple(r for r in self.results if r.spec.method.strategy == NOISE_DETECTION)
+
+    @property
+    def selections(self) -> tuple[UnitResult, ...]:
+        """The units that train selected batches."""
+        return tuple(r for r in self.results if r.spec.method.strategy == BATCH_SELECTION)
 
     @property
     def title(self) -> str:
@@ -132,7 +138,7 @@ def rounds_frame(results: Sequence[UnitResult]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Names of the unit (``method`` made unique where one name stands for several
-        specifications), ``round``, ``num_labeled``, every metric, ``labeled_share`` and
+        specifications), ``round``, ``num_labeled``, ``step``, every metric, ``labeled_share`` and
         ``subpool_share`` (share of the minority classes in labels and in subpool; missing where
         all classes are wanted), ``found``,
         sizes, seconds as ``<step>_seconds``, and cumulative ``query_minutes`` and ``minutes``
@@ -279,6 +285,7 @@ def _round_values(record: RoundRecord, minority: Sequence[str]) -> dict[str, obj
     return {
         "round": record.round,
         "num_labeled": record.num_labeled,
+        "step": record.step,
         **record.metrics,
         "labeled_share": _minority_share(record.labeled_counts, minority),
         "subpool_share": _minority_share(record.subpool_counts, minority),

@@ -8,12 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.batch_selection import (
+    Evaluation,
+    SelectionSettings,
+    SelectionTask,
+    run_selection,
+)
 from benchmarks.classifiers import build_factory, classifier_kind
 from benchmarks.experiments import changes_classifier, is_one_shot
 from benchmarks.kinds import Features
@@ -22,12 +28,14 @@ from benchmarks.methods import StrategyContext, build_strategy, needed_recording
 from benchmarks.metrics import evaluate_predictions
 from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_labels
 from benchmarks.results import (
+    BATCH_SELECTION,
     FULL_DATA,
     MAP_SUBSET,
     NOISE_DETECTION,
     ClassifierRecord,
     RoundRecord,
     UnitSpec,
+    canonical_json,
 )
 from benchmarks.splits import Rows, draw_rows
 from benchmarks.statistics import normalized_area
@@ -188,10 +196,10 @@ def run_unit(spec: UnitSpec, data: UnitData, device: str | None = None) -> tuple
     -------
     tuple of RoundRecord
         The curve: ``rounds + 1`` records, fewer where the pool or the time runs out; one for a
-        one-shot experiment.
+        one-shot experiment, or one for each epoch where those are what it compares.
     """
     if is_one_shot(spec.method.strategy):
-        return (_Loop(spec, data, device).once(),)
+        return _Loop(spec, data, device).once()
     return tuple(_Loop(spec, data, device).rounds())
 
 
@@ -223,14 +231,16 @@ class _Loop:
         )
         self.factory = MeasuredFactory(self.base_factory, self.watch)
 
-    def once(self) -> RoundRecord:
+    def once(self) -> tuple[RoundRecord, ...]:
         """Run a one-shot experiment."""
+        if self.spec.method.strategy == BATCH_SELECTION:
+            return self._batch_selection()
         experiments = {
             FULL_DATA: self._full_data,
             MAP_SUBSET: self._map_subset,
             NOISE_DETECTION: self._noise_detection,
         }
-        return experiments[self.spec.method.strategy]()
+        return (experiments[self.spec.method.strategy](),)
 
     def _full_data(self) -> RoundRecord:
         """Fit once on all true labels of the pool."""
@@ -276,6 +286,33 @@ class _Loop:
             labeled_counts=data.counts(labels),
             seconds=self._seconds({}, start, found.seconds()),
             notes=found.notes,
+        )
+
+    def _batch_selection(self) -> tuple[RoundRecord, ...]:
+        """Train with selected batches, and judge the model after each epoch."""
+        start = time.perf_counter()
+        data, seed = self.data, self.spec.seed
+        task = SelectionTask(
+            SelectionSettings.from_params(self.spec.method.params),
+            self.base_factory,
+            pool_set=partial(data.pool_set, self.features),
+            vectors=partial(data.pool_set, "vectors"),
+            test_set=self.test_set,
+            test_vectors=data.test_set("vectors"),
+            labels=data.pool_labels,
+            test_labels=data.test_labels,
+            num_classes=data.num_classes,
+            seed=seed.data,
+            key=_data_key(self.spec),
+        )
+        with _seeded(seed.model, 0):
+            found = run_selection(task)
+        total = time.perf_counter() - start
+        counts = data.counts(data.pool_labels[found.rows])
+        measured = sum(each.total_seconds for each in found.evaluations)
+        return tuple(
+            _evaluation_record(number, each, counts, 0.0 if number else max(0.0, total - measured))
+            for number, each in enumerate(found.evaluations)
         )
 
     def _fitted_on_pool(self, factory: MeasuredFactory) -> Any:  # noqa: ANN401
@@ -374,6 +411,27 @@ class _Loop:
         return {**measured, "harness": harness, **details}
 
 
+def _data_key(spec: UnitSpec) -> str:
+    """Return a text of all that pool and labels of a unit follow from."""
+    parts = (spec.dataset, spec.encoder, spec.protocol, spec.seed)
+    return canonical_json([part.model_dump(mode="json") for part in parts])
+
+
+def _evaluation_record(
+    number: int, evaluation: Evaluation, counts: dict[str, int], harness: float
+) -> RoundRecord:
+    seconds = dict(evaluation.seconds)
+    return RoundRecord(
+        round=number,
+        num_labeled=sum(counts.values()),
+        step=evaluation.step,
+        metrics=evaluation.metrics,
+        per_class={},
+        labeled_counts=counts,
+        seconds={"query": 0.0, **seconds, "harness": harness},
+    )
+
+
 def _recorder_option(spec: UnitSpec, pool: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return the recorder that a method's strategy looks at, as an option of the factory."""
     needed = None if is_one_shot(spec.method.strategy) else needed_recording(spec.method)
@@ -430,7 +488,8 @@ def _diagnostics(strategy: MeasuredStrategy, data: UnitData) -> dict[str, Any]:
 def summarize(records: Sequence[RoundRecord]) -> dict[str, float | None]:
     """Return areas under the curves, last values, and sums of seconds.
 
-    The area is the mean height of a curve over labels, and None where one of its values is missing.
+    The area is the mean height of a curve over labels (over gradient steps, where those are what a
+    curve is over), and None where one of its values is missing.
 
     Parameters
     ----------
@@ -443,7 +502,7 @@ def summarize(records: Sequence[RoundRecord]) -> dict[str, float | None]:
         ``area_<metric>``, ``final_<metric>``, ``seconds_<step>``.
     """
     last = records[-1].metrics
-    labels = [record.num_labeled for record in records]
+    labels = [record.num_labeled if record.step is None else record.step for record in records]
     areas = {
         f"area_{name}": normalized_area(labels, [record.metrics.get(name) for record in records])
         for name in last

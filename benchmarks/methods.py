@@ -14,7 +14,13 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks.experiments import EXPERIMENTS, check_experiment, is_one_shot, try_experiment
-from benchmarks.results import FULL_DATA, MAP_SUBSET, NOISE_DETECTION, MethodRecord
+from benchmarks.results import (
+    BATCH_SELECTION,
+    FULL_DATA,
+    MAP_SUBSET,
+    NOISE_DETECTION,
+    MethodRecord,
+)
 from benchmarks.suggestions import SuiteError, unknown_name
 
 HOST_PREFIX = "small_text."
@@ -80,6 +86,9 @@ METHODS: Mapping[str, Preset] = {
     "subset": Preset(MAP_SUBSET, "one fit on a region of the pool's data map; needs keep"),
     "noise-detection": Preset(
         NOISE_DETECTION, "flipped labels of the pool, found by every detector; needs noise"
+    ),
+    "batch-selection": Preset(
+        BATCH_SELECTION, "one fit that trains, of each candidate batch, what a score chooses"
     ),
 }
 """Methods that a suite may name without spelling them out."""

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.classifiers import build_factory, check_recorded, classifier_kind
-from benchmarks.datasets import LabeledTexts, against_the_rest, limit_texts, load_texts
+from benchmarks.datasets import (
+    LabeledTexts,
+    against_the_rest,
+    keep_classes,
+    limit_texts,
+    load_texts,
+)
 from benchmarks.encoders import embeddings_folder, encode_dataset, resolve_encoder
 from benchmarks.loop import UnitData
 from benchmarks.results import DatasetRecord, UnitSpec, canonical_json, folder_name
@@ -182,6 +188,8 @@ def find_texts(record: DatasetRecord) -> LabeledTexts:
     data = load_texts(record.name)
     if record.minority:
         data = against_the_rest(data, record.minority)
+    else:
+        data = keep_classes(data, record.class_names)
     # A result does not say whether a slice kept all wanted texts: the fingerprint does.
     for kept in ((), record.minority):
         found = limit_texts(data, record.num_texts, kept)

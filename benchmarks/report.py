@@ -30,6 +30,12 @@ from benchmarks.results import (
     iterate_results,
     write_text,
 )
+from benchmarks.selection_tables import (
+    SELECTION_INTRODUCTION,
+    selection_comparisons,
+    selection_summary,
+    selection_table,
+)
 from benchmarks.statistics import MIN_SEEDS_TO_MARK, Estimate
 from benchmarks.subset_tables import (
     SUBSET_INTRODUCTION,
@@ -203,7 +209,8 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
     dict
         Names, seeds and ``budget`` (labels at which methods are compared); ``methods``: method to
         measure to mean, low, high and number of seeds; ``differences``: reference to method to
-        measure, likewise, paired by seed; ``subsets`` and ``noise``, where there are any.
+        measure, likewise, paired by seed; and ``subsets``, ``noise`` and ``selections``, where
+        there are any.
     """
     section, methods = comparison.section, comparison.methods
     return {
@@ -230,6 +237,7 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
         },
         "subsets": subset_summary(section) if section.subsets else [],
         "noise": noise_summary(NoiseComparison(section)) if section.noise else {},
+        "selections": selection_summary(section) if section.selections else [],
     }
 
 
@@ -247,6 +255,7 @@ def _section_parts(comparison: Comparison, sections: Sequence[Section]) -> Itera
         yield from _links(comparison, ["ablations"])
     yield from _subset_parts(comparison.section)
     yield from _noise_parts(comparison.section)
+    yield from _selection_parts(comparison.section)
 
 
 def _subset_parts(section: Section) -> Iterator[str]:
@@ -265,6 +274,15 @@ def _noise_parts(section: Section) -> Iterator[str]:
         yield noise_table(comparison)
         yield verdict(comparison)
         yield flags_table(comparison)
+
+
+def _selection_parts(section: Section) -> Iterator[str]:
+    if section.selections:
+        yield "### Batches that a score selects"
+        yield SELECTION_INTRODUCTION
+        for comparison in selection_comparisons(section):
+            yield f"{comparison.condition.title.capitalize()}:"
+            yield selection_table(comparison)
 
 
 def _curve_parts(comparison: Comparison) -> Iterator[str]:

@@ -30,6 +30,10 @@ NOISE_DETECTION: Final = "NoiseDetection"
 """The strategy name of finding flipped labels in the whole pool."""
 
 
+BATCH_SELECTION: Final = "BatchSelection"
+"""The strategy name of one fit on the whole pool, whose steps train what a score chooses."""
+
+
 class ResultFileError(ValueError):
     """A file that should hold a result, and doesn't."""
 
@@ -202,7 +206,8 @@ class RoundRecord(_Record):
         test set weighted to the pool's own prior), ``found`` (share of the pool's minority texts
         that are labelled) and ``minority_labeled`` (their number). Of a search for flipped labels
         instead ``noise_ap.<detector>`` (average precision of its ranking), ``noise_precision.``
-        and ``noise_recall.<detector>`` (of the labels it calls wrong).
+        and ``noise_recall.<detector>`` (of the labels it calls wrong). Of batch selection
+        ``accuracy`` and ``macro_f1``, and what :class:`benchmarks.batch_selection.Evaluation` has.
     per_class : dict of str to dict
         Class name to ``precision``, ``recall``, ``f1``, ``average_precision``; for minority
         classes also ``found``.
@@ -231,6 +236,8 @@ class RoundRecord(_Record):
         that the region of a data map kept.
     notes : tuple of str
         What the reader should know of it: why a region was not trained on, or a detector left out.
+    step : int or None
+        Gradient steps so far, where the rounds are the epochs of one fit.
     """
 
     round: int
@@ -245,6 +252,7 @@ class RoundRecord(_Record):
     seconds: dict[str, float] = Field(default_factory=dict)
     picks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    step: int | None = None
 
 
 class ErrorRecord(_Record):

@@ -49,6 +49,8 @@ class DatasetEntry(_Entry):
         there is none, all classes count alike.
     prevalence : float or None
         Share that the wanted class is sampled down to in the pool; it needs a wanted class.
+    min_class_size : int or None
+        Leave out the classes with fewer texts than that.
     max_texts : int or None
         Draw so many texts first, always the same ones.
     keep_minority : bool
@@ -65,6 +67,7 @@ class DatasetEntry(_Entry):
     id: str = ""
     minority: tuple[str, ...] | str | None = None
     prevalence: float | None = Field(default=None, gt=0, lt=1)
+    min_class_size: int | None = Field(default=None, ge=1)
     max_texts: int | None = Field(default=None, ge=1)
     keep_minority: bool = False
     optional: bool = False
@@ -89,6 +92,12 @@ class DatasetEntry(_Entry):
             )
         shown = f"@{share:g}" if isinstance(share, int | float) else ""
         default = value["name"] + marks.rstrip(":") + shown
+        least = value.get("min_class_size")
+        if least is not None and minority:
+            raise SuiteError(
+                f"data set '{value['name']}': min_class_size leaves small classes out, and "
+                f"{', '.join(minority)} is wanted: pass minority = [] with it, or leave it out."
+            )
         return {"id": default, **value, "minority": minority}
 
     @property

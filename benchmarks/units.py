@@ -16,6 +16,7 @@ from benchmarks.datasets import (
     against_the_rest,
     limit_texts,
     load_texts,
+    without_small_classes,
 )
 from benchmarks.encoders import ResolvedEncoder, resolve_encoder
 from benchmarks.experiments import changes_classifier
@@ -133,7 +134,7 @@ def prepare_datasets(suite: Suite) -> tuple[list[PreparedDataset], list[str]]:
 
 def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
     """Load one data set, draw its sample, and put the wanted classes against the rest."""
-    data = load_texts(entry.name, entry.options)
+    data = without_small_classes(load_texts(entry.name, entry.options), entry.min_class_size)
     if entry.wanted:
         data = against_the_rest(data, entry.wanted)
     data = limit_texts(data, entry.max_texts, entry.wanted if entry.keep_minority else ())

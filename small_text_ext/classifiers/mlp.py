@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from small_text_ext.classifiers.base import (
     check_positive_integer,
     dense_matrix,
 )
-from small_text_ext.training.head_trainer import HeadData, HeadTrainer
+from small_text_ext.training.head_trainer import HeadData, HeadSchedule, HeadTrainer
 from small_text_ext.training.history import TrainingHistory
 from small_text_ext.training.seams import BatchSelector, Recorder
 
@@ -127,8 +127,8 @@ class MLPClassification(TrainedClassifier):
         Passes over the training set; None makes as many as give about 100 steps, and at least 5.
         More steps fit the labels more closely: the labels of a small set can be learnt by heart.
     lr : float or None, default=None
-        Learning rate for vectors of unit length, falling linearly to zero; None is 3 for a linear
-        head and 1 with a hidden layer. It is divided by the vectors' mean squared length, so that
+        Learning rate for vectors of unit length; None is 3 for a linear head and 1 with a hidden
+        layer. It is divided by the vectors' mean squared length, so that
         the scale of the vectors hardly matters, and by the root mean square of the weights, so
         that a rare item of great weight does not upset the others.
     weight_decay : float, default=1e-4
@@ -143,6 +143,9 @@ class MLPClassification(TrainedClassifier):
     validation_set_size : float, default=0.0
         The share of the training set that is split off, class by class, where `fit` is given no
         validation set; 0 trains on everything for all epochs.
+    lr_scheduler_type : {"linear", "constant"}, default="linear"
+        Whether the learning rate falls to zero in the course of the fit, or stays: a curve over
+        epochs that does not know where it ends wants "constant", and a smaller ``lr``.
     early_stopping_patience : int or None, default=10
         With a validation set: stop after this many epochs without a lower loss; None never stops.
         The best epoch's parameters are kept in either case.
@@ -190,6 +193,7 @@ class MLPClassification(TrainedClassifier):
         batch_size: int = 64,
         class_weight: ClassWeight = None,
         validation_set_size: float = 0.0,
+        lr_scheduler_type: HeadSchedule = "linear",
         early_stopping_patience: int | None = 10,
         device: str | None = None,
         batch_selector: BatchSelector | None = None,
@@ -211,6 +215,11 @@ class MLPClassification(TrainedClassifier):
         self.lr = lr
         self.weight_decay = weight_decay
         self.batch_size = batch_size
+        if lr_scheduler_type not in get_args(HeadSchedule):
+            raise ValueError(
+                f"lr_scheduler_type is {lr_scheduler_type!r}: pass 'linear' or 'constant'."
+            )
+        self.lr_scheduler_type: HeadSchedule = lr_scheduler_type
         self.early_stopping_patience = early_stopping_patience
         self.device = device
         self.batch_selector = batch_selector
@@ -246,6 +255,7 @@ class MLPClassification(TrainedClassifier):
             batch_selector=self.batch_selector,
             recorder=self.recorder,
             seed=seed,
+            lr_scheduler_type=self.lr_scheduler_type,
         )
 
     def _infer(self, data_set: Any, embed: bool = False) -> Inference:  # noqa: ANN401

@@ -28,6 +28,7 @@ from small_text_ext.training.batch_selection import SelectionScore
 from small_text_ext.training.irreducible_loss import (
     IrreducibleLosses,
     Temperature,
+    fitted_temperature,
     irreducible_losses,
     item_keys,
 )
@@ -269,11 +270,14 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
     validate : bool, default=True
         With a factory: choose the model's epoch by its loss on the training set, as the paper does.
         (The released vision code chooses it on the test set.)
+    absent : {"raise", "high"}, default="raise"
+        What to do with an item whose class the hold-out set lacks: "raise" is an error; "high"
+        takes it for not worth learning, as the paper does with classes that nobody asks for.
 
     Raises
     ------
     ValueError
-        If the share is not in (0, 1).
+        If the share is not in (0, 1), or ``absent`` is unknown.
     """
 
     def __init__(
@@ -283,13 +287,16 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
         vectors: Vectors | None = None,
         *,
         validate: bool = True,
+        absent: Literal["raise", "high"] = "raise",
         temperature: Temperature = "fit",
         smallest: float = 1e-3,
     ) -> None:
         super().__init__(factory, vectors, temperature=temperature, smallest=smallest)
         if isinstance(hold_out, float | int) and not 0 < hold_out < 1:
             raise ValueError(f"hold_out is {hold_out}: pass a share above 0 and below 1.")
-        self.hold_out, self.validate = hold_out, validate
+        if absent not in ("raise", "high"):
+            raise ValueError(f"absent is {absent!r}: pass 'raise' or 'high'.")
+        self.hold_out, self.validate, self.absent = hold_out, validate, absent
 
     def trained_rows(self, labels: NDArray[Any], seed: int) -> NDArray[np.int64]:
         """Return what is not split off; see `IrreducibleLoss.trained_rows`."""
@@ -319,12 +326,33 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
         keys = item_keys(_items(train_set))
         if not isinstance(self.hold_out, float):
             _check_apart(keys, item_keys(_items(held)))
-        _check_taught(labels[rows], held_labels)
+        taught = _is_taught(labels[rows], held_labels)
+        if self.absent == "raise":
+            _check_taught(labels[rows], taught)
         validate = self.validate and self.factory is not None
         probabilities = self._probabilities(
             self._judged(held), self._judged(train_set[rows]), num_classes, validate
         )
-        return self._made(tuple(keys[row] for row in rows), labels[rows], probabilities)
+        own_keys = tuple(keys[row] for row in rows)
+        if taught.all():
+            return self._made(own_keys, labels[rows], probabilities)
+        return self._with_untaught(own_keys, labels[rows], probabilities, taught)
+
+    def _with_untaught(
+        self,
+        keys: tuple[str, ...],
+        labels: NDArray[Any],
+        probabilities: NDArray[np.float64],
+        taught: NDArray[np.bool_],
+    ) -> IrreducibleLosses:
+        """Give items of unknown classes the highest loss; the temperature is that of the others."""
+        temperature = self.temperature
+        if temperature == "fit":
+            temperature = fitted_temperature(probabilities[taught], labels[taught])
+        made = irreducible_losses(keys, labels, probabilities, temperature, self.smallest)
+        _logger.info("%d items are of classes that the hold-out set lacks.", int((~taught).sum()))
+        losses = np.where(taught, made.losses, -np.log(self.smallest))
+        return IrreducibleLosses(made.keys, made.labels, losses)
 
 
 class KnownIrreducibleLoss(IrreducibleLoss):
@@ -576,12 +604,11 @@ def _check_apart(keys: tuple[str, ...], held_out: tuple[str, ...]) -> None:
         )
 
 
-def _check_taught(labels: NDArray[Any], held_out: NDArray[Any]) -> None:
-    lost = ~_is_taught(labels, held_out)
-    if lost.any():
-        row = int(np.argmax(lost))
+def _check_taught(labels: NDArray[Any], taught: NDArray[np.bool_]) -> None:
+    if not taught.all():
+        row = int(np.argmin(taught))
         raise ValueError(
             f"The hold-out set has no item of the class of item {row}, "
-            f"{np.asarray(labels[row]).tolist()} ({int(lost.sum())} such items): they would never "
-            "be trained; hold out some of it, or pass a CrossFitIrreducibleLoss."
+            f"{np.asarray(labels[row]).tolist()} ({int((~taught).sum())} such items): hold out "
+            "some of it, pass absent='high' if nobody asks for it, or a CrossFitIrreducibleLoss."
         )

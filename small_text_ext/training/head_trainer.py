@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ from small_text_ext.training.seams import (
 
 _EVALUATION_ROWS = 16_384
 _MOMENTUM = 0.9
+
+HeadSchedule = Literal["linear", "constant"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,7 @@ class HeadTrainer:
     num_epochs : int
         Passes over the (candidate) items.
     lr : float
-        Learning rate of the first step; it falls linearly to zero over the planned steps.
+        Learning rate of the first step.
     weight_decay : float
         L2 penalty: this times half the squared norm of the weight matrices is added to the mean
         loss; biases are left alone.
@@ -86,6 +89,8 @@ class HeadTrainer:
         Is told what was trained.
     seed : int, default=0
         Seeds shuffling and dropout.
+    lr_scheduler_type : {"linear", "constant"}, default="linear"
+        Whether the learning rate falls to zero over the planned steps, or stays.
     """
 
     num_epochs: int
@@ -96,6 +101,7 @@ class HeadTrainer:
     batch_selector: BatchSelector | None = None
     recorder: Recorder | None = None
     seed: int = 0
+    lr_scheduler_type: HeadSchedule = "linear"
 
     def fit(
         self,
@@ -165,6 +171,7 @@ class _Run:
             self.recorder.begin(self.plan)
         self.optimizer = _optimizer(module, trainer.lr, trainer.weight_decay)
         self.lr, self.num_steps, self.losses = trainer.lr, 0, list[float]()
+        self.decay = 1.0 if trainer.lr_scheduler_type == "linear" else 0.0
         self.planned_steps = trainer.num_epochs * math.ceil(len(data.ids) / self.candidate_size)
         self.generator = torch.Generator().manual_seed(trainer.seed)
 
@@ -193,7 +200,7 @@ class _Run:
         self.optimizer.zero_grad()
         losses.mean().backward()  # type: ignore[no-untyped-call]
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * (1 - self.num_steps / self.planned_steps)
+            group["lr"] = self.lr * (1 - self.decay * self.num_steps / self.planned_steps)
         self.optimizer.step()
         self.num_steps += 1
         if self.recorder is not None and self.recorder.observe == "training":

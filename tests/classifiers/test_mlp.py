@@ -576,3 +576,22 @@ def test_a_learner_hands_over_its_validation_set() -> None:
     queried = learner.query(num_samples=6)
     learner.update(truth[queried], indices_validation=np.arange(5))
     assert learner.classifier.history_.validation_losses
+
+
+def test_a_constant_rate_keeps_on_learning_where_a_falling_one_comes_to_rest() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(60, 8)).astype(np.float32)
+    data_set = SklearnDataset(x, (x[:, 0] > 0).astype(int), target_labels=np.arange(2))
+
+    def losses(schedule: Any) -> list[float]:  # noqa: ANN401
+        clf = MLPClassification(
+            MLPModelArguments(), 2, num_epochs=20, lr=0.1, lr_scheduler_type=schedule, seed=0
+        ).fit(data_set)
+        assert clf.history_ is not None
+        return clf.history_.train_losses
+
+    falling, constant = losses("linear"), losses("constant")
+    assert falling[0] == constant[0]
+    assert constant[-2] - constant[-1] > 3 * (falling[-2] - falling[-1])
+    with pytest.raises(ValueError, match="lr_scheduler_type is 'cosine'"):
+        MLPClassification(MLPModelArguments(), 2, lr_scheduler_type="cosine")  # type: ignore[arg-type]
