@@ -398,13 +398,13 @@ def _irreducible(
 
 def _core_set(task: SelectionTask, labels: Labels, rows: Rows) -> tuple[Rows, float]:
     from small_text_ext.classifiers.core_sets import core_set
+    from small_text_ext.classifiers.crossfit import default_factory
 
     start = time.perf_counter()
-    method = CORE_SETS[task.settings.score]
     vectors = task.vectors(labels)[rows]
-    kept = core_set(
-        vectors, method=method, fraction=task.settings.selected_fraction, seed=task.seed
-    )
+    method: Any = CORE_SETS[task.settings.score]
+    fraction = task.settings.selected_fraction
+    kept = core_set(vectors, default_factory(vectors), method, fraction, seed=task.seed)
     return rows[kept], time.perf_counter() - start
 
 

@@ -82,6 +82,16 @@ METHODS: Mapping[str, Preset] = {
         "uncertainty over the course of training, predicted from the labels",
         params={_EMBEDDINGS: CLASSIFIER_VECTORS},
     ),
+    "expected-reducible-loss": Preset(
+        "ExpectedReducibleLoss",
+        "what a head on the frozen vectors knows and the classifier does not: for fine-tuned ones",
+    ),
+    "committee-disagreement": Preset(
+        "ExpectedReducibleLoss",
+        "how far cross-fit heads on the frozen vectors are from their mean (BALD)",
+        params={"variant": "committee"},
+    ),
+    "epig": Preset("EPIG", "what a label tells of the labels of a sample of the pool"),
     FULL_DATA: Preset(FULL_DATA, "the ceiling: one fit on all true labels of the pool"),
     "subset": Preset(MAP_SUBSET, "one fit on a region of the pool's data map; needs keep"),
     "noise-detection": Preset(

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
         CartographyClassificationFactory,
         noise_queue,
     )
+    from small_text_ext.classifiers.core_sets import (
+        CoreSetClassification,
+        CoreSetClassificationFactory,
+        core_set,
+    )
     from small_text_ext.classifiers.crossfit import crossfit_dynamics, find_label_noise
     from small_text_ext.classifiers.mlp import (
         MLPClassification,
@@ -22,6 +27,13 @@ if TYPE_CHECKING:
         MLPModelArguments,
     )
     from small_text_ext.classifiers.pretrained import TransformerArguments
+    from small_text_ext.classifiers.reducible_loss import (
+        CrossFitIrreducibleLoss,
+        HoldOutIrreducibleLoss,
+        KnownIrreducibleLoss,
+        ReducibleLossClassification,
+        ReducibleLossClassificationFactory,
+    )
     from small_text_ext.classifiers.transformer import (
         TransformerClassification,
         TransformerClassificationFactory,
@@ -35,6 +47,7 @@ if TYPE_CHECKING:
         CartographyFilter,
         DynamicsUncertainty,
     )
+    from small_text_ext.query_strategies.reducible_loss import EPIG, ExpectedReducibleLoss
     from small_text_ext.query_strategies.seals import SEALS
     from small_text_ext.query_strategies.subpool import RandomSubset
     from small_text_ext.training.dynamics import (
@@ -42,6 +55,13 @@ if TYPE_CHECKING:
         HeldOutRecorder,
         TrainingDynamics,
     )
+    from small_text_ext.training.irreducible_loss import (
+        IrreducibleLosses,
+        irreducible_losses,
+        item_keys,
+    )
+    from small_text_ext.training.online_selection import ScoreSelector
+    from small_text_ext.training.side_models import EncoderSideModel, HeadSideModel
     from small_text_ext.training.trainer import SelectiveTrainer
 
 __version__ = "0.1.0"
@@ -52,53 +72,85 @@ _EXPORTS = {
     "CartographyClassification": "classifiers.cartography",
     "CartographyClassificationFactory": "classifiers.cartography",
     "CartographyFilter": "query_strategies.cartography",
+    "CoreSetClassification": "classifiers.core_sets",
+    "CoreSetClassificationFactory": "classifiers.core_sets",
+    "CrossFitIrreducibleLoss": "classifiers.reducible_loss",
     "DynamicsRecorder": "training.dynamics",
     "DynamicsUncertainty": "query_strategies.cartography",
+    "EncoderSideModel": "training.side_models",
+    "EPIG": "query_strategies.reducible_loss",
     "ExactIndex": "pool.indexes",
+    "ExpectedReducibleLoss": "query_strategies.reducible_loss",
     "HNSWIndex": "pool.indexes",
+    "HeadSideModel": "training.side_models",
     "HeldOutRecorder": "training.dynamics",
+    "HoldOutIrreducibleLoss": "classifiers.reducible_loss",
+    "IrreducibleLosses": "training.irreducible_loss",
+    "KnownIrreducibleLoss": "classifiers.reducible_loss",
     "MLPClassification": "classifiers.mlp",
     "MLPClassificationFactory": "classifiers.mlp",
     "MLPModelArguments": "classifiers.mlp",
     "PoolEmbeddings": "pool.embeddings",
     "RandomSubset": "query_strategies.subpool",
+    "ReducibleLossClassification": "classifiers.reducible_loss",
+    "ReducibleLossClassificationFactory": "classifiers.reducible_loss",
     "SEALS": "query_strategies.seals",
+    "ScoreSelector": "training.online_selection",
     "SelectiveTrainer": "training.trainer",
     "TextPairDataset": "datasets",
     "TrainingDynamics": "training.dynamics",
     "TransformerArguments": "classifiers.pretrained",
     "TransformerClassification": "classifiers.transformer",
     "TransformerClassificationFactory": "classifiers.transformer",
+    "core_set": "classifiers.core_sets",
     "crossfit_dynamics": "classifiers.crossfit",
     "find_label_noise": "classifiers.crossfit",
+    "irreducible_losses": "training.irreducible_loss",
+    "item_keys": "training.irreducible_loss",
     "noise_queue": "classifiers.cartography",
 }
 
 __all__ = [
+    "EPIG",
     "SEALS",
     "AnchorAL",
     "CartographyActiveLearning",
     "CartographyClassification",
     "CartographyClassificationFactory",
     "CartographyFilter",
+    "CoreSetClassification",
+    "CoreSetClassificationFactory",
+    "CrossFitIrreducibleLoss",
     "DynamicsRecorder",
     "DynamicsUncertainty",
+    "EncoderSideModel",
     "ExactIndex",
+    "ExpectedReducibleLoss",
     "HNSWIndex",
+    "HeadSideModel",
     "HeldOutRecorder",
+    "HoldOutIrreducibleLoss",
+    "IrreducibleLosses",
+    "KnownIrreducibleLoss",
     "MLPClassification",
     "MLPClassificationFactory",
     "MLPModelArguments",
     "PoolEmbeddings",
     "RandomSubset",
+    "ReducibleLossClassification",
+    "ReducibleLossClassificationFactory",
+    "ScoreSelector",
     "SelectiveTrainer",
     "TextPairDataset",
     "TrainingDynamics",
     "TransformerArguments",
     "TransformerClassification",
     "TransformerClassificationFactory",
+    "core_set",
     "crossfit_dynamics",
     "find_label_noise",
+    "irreducible_losses",
+    "item_keys",
     "noise_queue",
 ]
 

@@ -190,7 +190,7 @@ def selection(
     dataset: Annotated[str, typer.Option(help="Data set of both.")] = "movie-snippets",
     out: Annotated[Path | None, typer.Option(help="Also write the seconds as JSON.")] = None,
 ) -> None:
-    """A step on what reducible loss chose against one on a random part of the same candidates.
+    """Time a step on what reducible loss chose, and one on a random part of as many candidates.
 
     The bound is 1 + r f: r candidates for one that is trained, and f the share of a step that a
     forward pass over as many items takes, timed in the same run.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -21,12 +20,14 @@ from small_text_ext.classifiers.crossfit import (
     fit_dynamics,
     recording_classifier,
 )
-from small_text_ext.classifiers.wrapped import WrappedClassifier, WrappedClassifierFactory
+from small_text_ext.classifiers.wrapped import (
+    WrappedClassifier,
+    WrappedClassifierFactory,
+    kept_or_all,
+)
 from small_text_ext.training.dynamics import DynamicsRecorder, TrainingDynamics
 
 Keep = Literal["ambiguous", "hard", "easy", "clean", "random"]
-
-_logger = logging.getLogger(__name__)
 
 # The paper: of WinoGrande, the most ambiguous 17 % alone teach nothing; with a tenth of them
 # replaced by easy items they do, and from 25 % on they need none.
@@ -180,12 +181,10 @@ class CartographyClassification(WrappedClassifier):
         """
         labels = checked_labels(train_set, self.num_classes, self.multi_label, "train_set")
         dynamics = self._mapped(train_set, weights)
-        kept, reason = self._chosen(dynamics, labels)
-        if reason is not None:
-            _logger.info("Training on all %d items: %s", len(labels), reason)
-        classifier = self.classifier_ or self.base_factory.new()
-        of_kept = None if weights is None else np.asarray(weights)[kept]
-        classifier.fit(train_set[kept], validation_set, of_kept, **options)
+        kept, reason = kept_or_all(
+            self._region(dynamics), labels, f"keep={self.keep!r}", "raise fraction (or easy_mix)"
+        )
+        classifier = self._fitted_on(kept, train_set, validation_set, weights, options)
         self.classifier_, self.dynamics_ = classifier, dynamics
         self.kept_, self.fallback_reason_ = kept, reason
         return self
@@ -219,20 +218,6 @@ class CartographyClassification(WrappedClassifier):
             recorder = DynamicsRecorder(self.observe)
             dynamics = fit_dynamics(self.base_factory, train_set, weights, recorder)
         return dynamics if self.burn_out is None else dynamics.first(self.burn_out)
-
-    def _chosen(
-        self, dynamics: TrainingDynamics, labels: NDArray[Any]
-    ) -> tuple[NDArray[np.int64], str | None]:
-        """Return what to train on, and why it is everything where that was not asked for."""
-        kept = np.sort(self._region(dynamics))
-        missing = _classes(labels) - _classes(labels[kept])
-        if missing:
-            reason = (
-                f"keep={self.keep!r} would leave {len(kept)} of them and lose class "
-                f"{min(missing)}; raise fraction (or easy_mix), or label more of it."
-            )
-            return np.arange(len(labels)), reason
-        return kept, None
 
     def _region(self, dynamics: TrainingDynamics) -> NDArray[np.int64]:
         if self.keep == "clean":
@@ -336,8 +321,3 @@ def noise_queue(learner: Any, n: int | None = None) -> NDArray[np.int64]:  # noq
     if n is None:
         order = order[table["suspected"].to_numpy()[order]]
     return np.asarray(labeled[positions[rows[order]]][:number], dtype=np.int64)
-
-
-def _classes(labels: NDArray[Any]) -> set[int]:
-    present = np.unique(labels) if labels.ndim == 1 else np.flatnonzero(labels.any(axis=0))
-    return {int(label) for label in present}

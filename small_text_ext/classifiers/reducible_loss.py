@@ -172,8 +172,8 @@ class CrossFitIrreducibleLoss(IrreducibleLoss):
 
     Parameters
     ----------
-    factory, vectors, temperature, smallest
-        As in `IrreducibleLoss`.
+    factory, vectors, temperature, smallest : see `IrreducibleLoss`
+        As there.
     num_folds : int, default=5
         At least 2; sets of fewer items have a fold for each.
     absent : {"zero", "raise"}, default="zero"
@@ -265,8 +265,8 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
     hold_out : small_text.data.Dataset, float
         Labelled items that are not in the training set, all classes among them; or the share of
         each training set that is split off, class by class, and is not trained.
-    factory, vectors, temperature, smallest
-        As in `IrreducibleLoss`.
+    factory, vectors, temperature, smallest : see `IrreducibleLoss`
+        As there.
     validate : bool, default=True
         With a factory: choose the model's epoch by its loss on the training set, as the paper does.
         (The released vision code chooses it on the test set.)
@@ -278,6 +278,21 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
     ------
     ValueError
         If the share is not in (0, 1), or ``absent`` is unknown.
+
+    References
+    ----------
+    S. Mindermann et al., "Prioritized Training on Points that are Learnable, Worth Learning, and
+    Not Yet Learnt", ICML 2022.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], dtype=np.float32)
+    >>> y = np.array([0, 0, 1, 1])
+    >>> held_out = SklearnDataset(x, y, target_labels=np.arange(2))
+    >>> train_set = SklearnDataset(x * 0.8, 1 - y, target_labels=np.arange(2))
+    >>> source = HoldOutIrreducibleLoss(held_out, temperature=1.0)
+    >>> bool((source.losses(train_set, 1 - y, seed=0).losses > np.log(2)).all())
+    True
     """
 
     def __init__(
@@ -367,6 +382,16 @@ class KnownIrreducibleLoss(IrreducibleLoss):
     ------
     TypeError
         If it is something else.
+
+    Examples
+    --------
+    >>> from small_text import TextDataset
+    >>> from small_text_ext.training.irreducible_loss import item_keys
+    >>> texts, y = ["good", "bad"], np.array([1, 0])
+    >>> known = IrreducibleLosses(item_keys(texts), y, np.array([0.1, 0.7]))
+    >>> train_set = TextDataset(["bad", "good"], y[::-1], target_labels=np.arange(2))
+    >>> KnownIrreducibleLoss(known).losses(train_set, y[::-1], seed=0).losses.tolist()
+    [0.7, 0.1]
     """
 
     def __init__(self, known: IrreducibleLosses) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from small_text import AbstractClassifierFactory, Classifier, EmbeddingMixin
 
 from small_text_ext._random import resolve_seed
 from small_text_ext.classifiers.base import TrainedClassifier, TrainedClassifierFactory
+
+_logger = logging.getLogger(__name__)
 
 
 class WrappedClassifier(EmbeddingMixin, Classifier):
@@ -63,6 +68,21 @@ class WrappedClassifier(EmbeddingMixin, Classifier):
     def recorder(self) -> Any:  # noqa: ANN401
         """The recorder of the classifier that predicts, None where it has none."""
         return None if self.classifier_ is None else self.classifier_.recorder
+
+    def _fitted_on(
+        self,
+        rows: NDArray[np.int64],
+        train_set: Any,  # noqa: ANN401
+        validation_set: Any | None,  # noqa: ANN401
+        weights: ArrayLike | None,
+        options: dict[str, Any],
+    ) -> TrainedClassifier:
+        """Return the classifier within, trained on some rows; it goes on where it left off."""
+        classifier: Any = self.classifier_ or self.base_factory.new()
+        of_rows = None if weights is None else np.asarray(weights)[rows]
+        classifier.fit(train_set[rows], validation_set, of_rows, **options)
+        trained: TrainedClassifier = classifier
+        return trained
 
     def _fitted(self) -> TrainedClassifier:
         if self.classifier_ is None:
@@ -122,6 +142,45 @@ def check_own_factory(factory: Any) -> TrainedClassifierFactory:  # noqa: ANN401
             "neither say what they think during training nor let it be chosen what is trained."
         )
     return factory
+
+
+def kept_or_all(
+    kept: NDArray[np.int64], labels: NDArray[Any], choice: str, remedy: str
+) -> tuple[NDArray[np.int64], str | None]:
+    """Return what is kept, or everything, with a logged reason, where a class would be lost.
+
+    Parameters
+    ----------
+    kept : numpy.ndarray of int64
+        Positions to train on.
+    labels : numpy.ndarray, shape (n,) or (n, num_classes)
+        Of all items.
+    choice : str
+        What has chosen them, for the reason.
+    remedy : str
+        What to do, for the reason.
+
+    Returns
+    -------
+    kept : numpy.ndarray of int64
+        In order.
+    reason : str or None
+        Why it is everything.
+    """
+    missing = _classes(labels) - _classes(labels[kept])
+    if not missing:
+        return np.sort(kept), None
+    reason = (
+        f"{choice} would leave {len(kept)} of them and lose class {min(missing)}; {remedy}, or "
+        "label more of it."
+    )
+    _logger.info("Training on all %d items: %s", len(labels), reason)
+    return np.arange(len(labels)), reason
+
+
+def _classes(labels: NDArray[Any]) -> set[int]:
+    present = np.unique(labels) if labels.ndim == 1 else np.flatnonzero(labels.any(axis=0))
+    return {int(label) for label in present}
 
 
 def is_multi_label(factory: TrainedClassifierFactory) -> bool:

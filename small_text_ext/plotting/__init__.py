@@ -1,4 +1,4 @@
-"""Pictures: learning curves, data maps, and a page to explore a map.
+"""Pictures: learning curves, data maps, a page to explore a map, and logs of batch selection.
 
 Needs the extra ``plot``, except for the page. Importing it loads no matplotlib.
 """
@@ -17,6 +17,7 @@ from small_text_ext.plotting.data_maps import (
 )
 from small_text_ext.plotting.map_differences import plot_map_difference
 from small_text_ext.plotting.pages import write_data_map_html
+from small_text_ext.plotting.selection_logs import plot_selection_log
 
 __all__ = [
     "MethodStyle",
@@ -27,6 +28,7 @@ __all__ = [
     "plot_differences",
     "plot_learning_curves",
     "plot_map_difference",
+    "plot_selection_log",
     "summarize_curves",
     "write_data_map_html",
 ]

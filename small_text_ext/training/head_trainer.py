@@ -7,6 +7,7 @@ step: the whole matrix stays where the model is, and a batch is one row selectio
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,10 +24,13 @@ from small_text_ext.training.seams import (
     Recorder,
     begin_selection,
     checked_selection,
+    looks_ahead,
+    one_ahead,
 )
 
 _EVALUATION_ROWS = 16_384
 _MOMENTUM = 0.9
+_Choice = tuple[Tensor, Tensor | None]
 
 HeadSchedule = Literal["linear", "constant"]
 
@@ -182,7 +186,10 @@ class _Run:
         # epoch's last step would undo the others.
         num_batches = math.ceil(len(order) / self.candidate_size)
         batches = torch.tensor_split(order, num_batches)
-        trained = torch.cat([self.step(rows, epoch) for rows in batches])
+        choices: Iterator[_Choice] = (self.select(rows, epoch) for rows in batches)
+        if looks_ahead(self.selector):
+            choices = one_ahead(choices)
+        trained = torch.cat([self.step(*choice, epoch) for choice in choices])
         self.losses.append(float(trained.mean()))
         if not math.isfinite(self.losses[-1]):
             raise FloatingPointError(
@@ -190,8 +197,7 @@ class _Run:
                 f"{self.lr}, or scale the vectors to unit length."
             )
 
-    def step(self, rows: Tensor, epoch: int) -> Tensor:
-        rows, factors = self.select(rows, epoch)
+    def step(self, rows: Tensor, factors: Tensor | None, epoch: int) -> Tensor:
         logits = self.module(self.data.inputs[rows])
         labels = self.data.labels[rows]
         losses = weighted_losses(logits, labels, self.data.weights[rows])
@@ -207,7 +213,7 @@ class _Run:
             self.recorder.record(self.data.ids[rows], logits.detach(), labels, epoch)
         return losses.detach()
 
-    def select(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor | None]:
+    def select(self, rows: Tensor, epoch: int) -> _Choice:
         if self.selector is None:
             return rows, None
         batch = CandidateBatch(

@@ -165,13 +165,19 @@ class ScoreSelector:
         positive scores are high, by ``exp(rate * mean score)`` a step, as REDUCR's do: it protects
         the worst class. Single-label tasks only.
     scorer : SideModel or None, default=None
-        A cheaper model whose logits are scored instead of the trained one's.
+        A cheaper model whose logits are scored instead of the trained one's; see `HeadSideModel`
+        and `EncoderSideModel`.
     irreducible_model : SideModel or None, default=None
         A model whose losses are the irreducible ones, in place of ``irreducible``; if it learns
         from what is selected, it is the paper's updated irreducible model, which its authors found
         unstable.
     known_noisy : array-like of int or None, default=None
         Ids of items known to be wrong, for the log.
+    stale : bool, default=False
+        Choose what a step trains before the step that comes before it, with weights that are one
+        step old: the paper's "parallel" selection, in which scoring runs beside training. Here one
+        runs after the other, so that it shows what the age of the weights costs and saves no time.
+        The first choice of each epoch is of present weights.
 
     Attributes
     ----------
@@ -189,8 +195,12 @@ class ScoreSelector:
     A set of fewer than two candidate batches is trained whole, with a logged reason: of so few
     there is little to choose.
 
-    Differences from the authors' code: "boltzmann" draws distinct items; scores that are broken
-    there (Boltzmann to uniform, loss plus conditional entropy) are not taken over;
+    With ``stale``, the log says what was chosen when it was chosen; of a fit that is stopped within
+    an epoch, its last row may be of a step that was not trained.
+
+    Differences from the authors' code: "boltzmann" draws distinct items; stale choices are not
+    carried over from one epoch to the next, and none is left untrained at the end; scores that are
+    broken there (Boltzmann to uniform, loss plus conditional entropy) are not taken over;
     ``already_correct`` is measured, which the paper plots and its code does not compute; steps
     without a noisy item count in the log.
 
@@ -233,6 +243,7 @@ class ScoreSelector:
         scorer: SideModel | None = None,
         irreducible_model: SideModel | None = None,
         known_noisy: ArrayLike | None = None,
+        stale: bool = False,
     ) -> None:
         self.score = _resolved_score(score)
         self.irreducible = None if irreducible is None else np.asarray(irreducible, dtype=float)
@@ -252,6 +263,7 @@ class ScoreSelector:
         self.class_weight_rate = class_weight_rate
         self.scorer, self.irreducible_model = scorer, irreducible_model
         self.known_noisy = None if known_noisy is None else np.asarray(known_noisy, dtype=np.int64)
+        self.stale = stale
         self.log = SelectionLog(self.known_noisy)
 
     def begin(self, plan: FitPlan) -> int:

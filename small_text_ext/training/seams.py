@@ -12,9 +12,9 @@ their classifier: what is large in one belongs on disk, or out of its pickle.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from small_text_ext._random import derived_generator
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 Observe = Literal["training", "epoch_end", "held_out"]
+_Choice = TypeVar("_Choice")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,10 @@ class Selection:
 
 @runtime_checkable
 class BatchSelector(Protocol):
-    """Chooses which items of a candidate batch are trained."""
+    """Chooses which items of a candidate batch are trained.
+
+    One that has a true attribute ``stale`` is asked a step ahead; see `one_ahead`.
+    """
 
     def begin(self, plan: FitPlan) -> int:
         """Start a fit, forget the last one, and return the size of a candidate batch.
@@ -228,6 +232,61 @@ def begin_selection(
             f"{plan.batch_size}: make the candidate batch larger, or batch_size smaller."
         )
     return (None if size == plan.batch_size else selector), size
+
+
+def looks_ahead(selector: BatchSelector | None) -> bool:
+    """Tell whether what a step trains is to be chosen before the step that comes before it.
+
+    Parameters
+    ----------
+    selector : BatchSelector or None
+        The selector; one that has no attribute ``stale`` is asked as late as can be.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    return bool(getattr(selector, "stale", False))
+
+
+def one_ahead(choices: Iterable[_Choice]) -> Iterator[_Choice]:
+    """Yield the choices of an epoch, each as soon as the one after it has been made.
+
+    What is trained in a step was then chosen with the weights before the step that came before,
+    as if it had been chosen beside that step. The first choice of an epoch has no step before it,
+    and is of the present weights.
+
+    Parameters
+    ----------
+    choices : iterable
+        Made one by one, when they are asked for.
+
+    Yields
+    ------
+    object
+        The choices, all of them, in their order.
+
+    Examples
+    --------
+    >>> def chosen():
+    ...     for step in range(3):
+    ...         print("choose", step)
+    ...         yield step
+    >>> for step in one_ahead(chosen()):
+    ...     print("train", step)
+    choose 0
+    choose 1
+    train 0
+    choose 2
+    train 1
+    train 2
+    """
+    waiting: list[_Choice] = []
+    for choice in choices:
+        yield from waiting
+        waiting = [choice]
+    yield from waiting
 
 
 def checked_selection(selector: BatchSelector, batch: CandidateBatch) -> Selection:

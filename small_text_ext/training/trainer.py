@@ -31,6 +31,8 @@ from small_text_ext.training.seams import (
     Recorder,
     begin_selection,
     checked_selection,
+    looks_ahead,
+    one_ahead,
 )
 from small_text_ext.training.tokens import Features, TextTokenizer, grouped_by_length, lengths
 
@@ -219,6 +221,7 @@ class SelectiveTrainer(Trainer):
         self.num_correct = 0.0
         self._chunk_size: int | None = None
         self._accumulated: list[_Step] = []
+        self._ahead: tuple[Iterator[Any], Iterator[Any]] | None = None
         self._passed: list[Tensor] = []
         self._measured_epoch = 0
         super().__init__(model=model, args=args, train_dataset=items, callbacks=callbacks)
@@ -247,14 +250,35 @@ class SelectiveTrainer(Trainer):
         device: torch.device,
     ) -> tuple[list[Any], Any]:
         """Draw the candidate batches of one optimizer step, and choose what of them is trained."""
-        batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
         if self._measured_epoch != self._epoch():
             self._measured_epoch, self.losses, self.num_correct = self._epoch(), [], 0.0
+        self._accumulated = []
+        if not looks_ahead(self.batch_selector):
+            return self._chosen(epoch_iterator, num_batches, device)
+        if self._ahead is None or self._ahead[0] is not epoch_iterator:
+            # What was chosen for a step that a stop has kept from being trained goes with the old.
+            self._ahead = epoch_iterator, one_ahead(self._all_chosen(epoch_iterator, device))
+        drawn: tuple[list[Any], Any] = next(self._ahead[1], ([], None))
+        return drawn
+
+    def _all_chosen(
+        self, epoch_iterator: Iterator[Any], device: torch.device
+    ) -> Iterator[tuple[list[Any], Any]]:
+        """Yield what the optimizer steps of an epoch train; the last one has what is left."""
+        while True:
+            drawn = self._chosen(epoch_iterator, self.args.gradient_accumulation_steps, device)
+            if not drawn[0]:
+                return
+            yield drawn
+
+    def _chosen(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
         # Nothing is trained between the batches of a step, so all of them are chosen from at once:
         # how many items share its mean is known before the first of them is trained.
         chosen = [self._selected(batch[_ROWS]) for batch in batches]
         total = sum(len(rows) for rows, _ in chosen)
-        self._accumulated = []
         # Times the number of batches, by which the Trainer divides.
         scale = len(batches) / max(total, 1)
         return [{_STEP: _Step(*choice, scale, self._epoch())} for choice in chosen], count

@@ -43,7 +43,7 @@ def dataset(x: NDArray[np.float32], labels: NDArray[np.int64]) -> Any:  # noqa: 
     return SklearnDataset(x, labels, target_labels=np.arange(NUM_CLASSES))
 
 
-def task(seed: int = 3, **params: Any) -> SelectionTask:  # noqa: ANN401
+def task(*, seed: int = 3, **params: Any) -> SelectionTask:  # noqa: ANN401
     record = ClassifierRecord(id="mlp", kind="mlp", params=OPTIONS)
     test_set = dataset(TEST, TEST_LABELS)
     return SelectionTask(
@@ -96,7 +96,7 @@ def test_the_accuracy_is_that_of_the_classifier_that_selects_the_same() -> None:
 def test_reducible_loss_leaves_wrong_labels_alone_where_the_loss_seeks_them() -> None:
     # On so easy points the model is soon surer of itself than one that knows of a fifth of errors:
     # at the temperature that suits those, its surprise at wrong labels looks reducible.
-    settings = {"noise": 0.2, "irreducible_temperature": 0.2, "lr": 0.1}
+    settings: dict[str, Any] = {"noise": 0.2, "irreducible_temperature": 0.2, "lr": 0.1}
     wrong = {
         score: mean_of(run_selection(task(score=score, **settings)), "selected_noisy")
         for score in ("uniform", "loss", "reducible_loss")
@@ -123,7 +123,7 @@ def test_irrelevant_classes_are_neither_tested_nor_held_out() -> None:
 def test_more_passes_are_more_steps_and_a_rate_of_its_own_changes_the_curve() -> None:
     plain, longer, slower = (
         run_selection(task(score="uniform", **params))
-        for params in ({}, {"passes": 2.0}, {"lr": 0.001})
+        for params in (dict[str, Any](), {"passes": 2.0}, {"lr": 0.001})
     )
     assert [found.evaluations[-1].step for found in (plain, longer, slower)] == [60, 120, 60]
     assert slower.evaluations[0].metrics != plain.evaluations[0].metrics

@@ -23,19 +23,25 @@ from small_text import (
 )
 
 from small_text_ext import (
+    EPIG,
     SEALS,
     AnchorAL,
     CartographyActiveLearning,
     CartographyClassification,
     CartographyClassificationFactory,
     CartographyFilter,
+    CoreSetClassification,
+    CoreSetClassificationFactory,
     DynamicsUncertainty,
     ExactIndex,
+    ExpectedReducibleLoss,
     HNSWIndex,
     MLPClassification,
     MLPClassificationFactory,
     MLPModelArguments,
     RandomSubset,
+    ReducibleLossClassification,
+    ReducibleLossClassificationFactory,
     TextPairDataset,
     TransformerArguments,
     TransformerClassification,
@@ -138,6 +144,44 @@ def dynamics_uncertainty(measure: Any, frozen: bool) -> Callable[[Context], Quer
     def build(context: Context) -> QueryStrategy:
         embeddings = context.embeddings if frozen else None
         return DynamicsUncertainty(measure, embeddings, seed=context.seed)
+
+    return build
+
+
+def heads(multi_label: bool) -> MLPClassificationFactory:
+    """Return a factory of heads on frozen vectors that fit in some milliseconds."""
+    options: dict[str, Any] = {"multi_label": multi_label, "num_epochs": 5, "seed": 0}
+    return MLPClassificationFactory(MLPModelArguments(), NUM_CLASSES, options)
+
+
+def zero_shot(context: Context) -> Any:  # noqa: ANN401
+    """Return probabilities of every text that nobody was taught: near the truth, and unsure."""
+    y = context.y
+    truth = np.eye(NUM_CLASSES)[y] if isinstance(y, np.ndarray) else y.toarray()
+    doubt = np.random.default_rng(3).dirichlet(np.ones(NUM_CLASSES), len(truth))
+    return 0.7 * truth + 0.3 * doubt
+
+
+def expected_loss(
+    informed: Callable[[Context], Any] = lambda context: None,
+    frozen: bool = True,
+    **options: Any,  # noqa: ANN401
+) -> Callable[[Context], QueryStrategy]:
+    """Return a builder of expected reducible loss, with frozen vectors or without."""
+
+    def build(context: Context) -> QueryStrategy:
+        embeddings = context.embeddings if frozen else None
+        return ExpectedReducibleLoss(informed(context), embeddings, **options, seed=context.seed)
+
+    return build
+
+
+def epig(frozen: bool = True, **options: Any) -> Callable[[Context], QueryStrategy]:  # noqa: ANN401
+    """Return a builder of EPIG with few members and targets."""
+    small = {"num_members": 3, "num_targets": 40, **options}
+
+    def build(context: Context) -> QueryStrategy:
+        return EPIG(context.embeddings if frozen else None, **small, seed=context.seed)
 
     return build
 
@@ -247,6 +291,53 @@ STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
             history_free=False,
         ),
     },
+    "ExpectedReducibleLoss": {
+        "heads": StrategyCase(expected_loss(), random=False, multi_label=True),
+        "zero-shot": StrategyCase(
+            expected_loss(zero_shot, frozen=False, variant="optimistic"),
+            random=False,
+            multi_label=True,
+        ),
+        "factory": StrategyCase(
+            expected_loss(lambda context: heads(context.multi_label), variant="pseudo"),
+            random=False,
+            multi_label=True,
+        ),
+        "committee": StrategyCase(
+            expected_loss(variant="committee", num_members=3),
+            needs_classifier=False,
+            multi_label=True,
+        ),
+        "own-vectors": StrategyCase(
+            expected_loss(frozen=False, variant="committee", num_members=3, diversity=5),
+            slow=True,
+        ),
+        "factory-committee": StrategyCase(
+            expected_loss(
+                lambda context: heads(context.multi_label),
+                variant="committee",
+                num_members=2,
+                diversity=5,
+            ),
+            needs_classifier=False,
+            multi_label=True,
+            slow=True,
+        ),
+        "spread": StrategyCase(expected_loss(zero_shot, diversity=4.0), multi_label=True),
+    },
+    "EPIG": {
+        "frozen": StrategyCase(epig(), needs_classifier=False, multi_label=True),
+        "own-vectors": StrategyCase(epig(frozen=False), slow=True),
+        "targets": StrategyCase(
+            epig(targets=np.arange(0, 390, 30)), needs_classifier=False, multi_label=True
+        ),
+        "factory": StrategyCase(
+            lambda context: epig(frozen=False, factory=heads(context.multi_label))(context),
+            needs_classifier=False,
+            multi_label=True,
+            slow=True,
+        ),
+    },
 }
 
 INDEX_BUILDERS: dict[str, dict[str, IndexCase]] = {
@@ -352,12 +443,69 @@ def cartography_factory(multi_label: bool) -> FactoryCase:
     )
 
 
+def core_set(multi_label: bool = False, **options: Any) -> ClassifierCase:  # noqa: ANN401
+    """Return a case of a linear head that is trained on half of its items."""
+
+    def build(seed: Seed) -> CoreSetClassification:
+        kwargs = {"multi_label": multi_label, "seed": seed}
+        base = MLPClassificationFactory(MLPModelArguments(), NUM_CLASSES, kwargs)
+        return CoreSetClassification(base, seed=seed, **{"fraction": 0.5, **options})
+
+    # What was kept stays, as positions.
+    return ClassifierCase(build, dense_dataset, multi_label, kept_bytes=8)
+
+
+def core_set_factory(multi_label: bool) -> FactoryCase:
+    """Return a case of the factory of such classifiers."""
+    options = {"multi_label": multi_label, "seed": 3}
+    base = MLPClassificationFactory(MLPModelArguments(), NUM_CLASSES, options)
+    return FactoryCase(
+        lambda: CoreSetClassificationFactory(base, fraction=0.5, seed=3),
+        makes="CoreSetClassification",
+        wraps=True,
+    )
+
+
+_SELECTING: dict[str, Any] = {"batch_size": 16, "num_epochs": 24}
+
+
+def reducible_loss(multi_label: bool = False, **options: Any) -> ClassifierCase:  # noqa: ANN401
+    """Return a case of a linear head that is trained on half of each candidate batch."""
+
+    def build(seed: Seed) -> ReducibleLossClassification:
+        kwargs = {**_SELECTING, "multi_label": multi_label, "seed": seed}
+        base = MLPClassificationFactory(MLPModelArguments(), NUM_CLASSES, kwargs)
+        return ReducibleLossClassification(base, seed=seed, **{"selected_fraction": 0.5, **options})
+
+    # Irreducible losses stay, by key and label, and the log of the steps that an item adds.
+    logged = _SELECTING["num_epochs"] * 8 * (9 + NUM_CLASSES) // 32
+    return ClassifierCase(
+        build, dense_dataset, multi_label, kept_bytes=130 + 8 + 8 * NUM_CLASSES + logged
+    )
+
+
+def reducible_loss_factory(multi_label: bool) -> FactoryCase:
+    """Return a case of the factory of such classifiers."""
+    options = {**_SELECTING, "multi_label": multi_label, "seed": 3}
+    base = MLPClassificationFactory(MLPModelArguments(), NUM_CLASSES, options)
+    return FactoryCase(
+        lambda: ReducibleLossClassificationFactory(base, selected_fraction=0.5, seed=3),
+        makes="ReducibleLossClassification",
+        wraps=True,
+    )
+
+
 CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
     "CartographyClassification": {
         "ambiguous": cartography(fraction=0.5),
         "clean": cartography(keep="clean", crossfit=3),
         # What weights do to the choice of a region hides what they do to the fit.
         "multi-label": cartography(multi_label=True, keep="random", fraction=0.8),
+    },
+    "CoreSetClassification": {
+        "entropy": core_set(),
+        "forgetting": core_set(method="forgetting", fraction=0.8),
+        "multi-label": core_set(multi_label=True, method="least_confidence", fraction=0.8),
     },
     "MLPClassification": {
         "linear": mlp(),
@@ -366,6 +514,11 @@ CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
         "early-stopping": mlp(validation_set_size=0.25),
         "multi-label": mlp(multi_label=True),
         "multi-label-hidden": mlp(hidden_size=32, multi_label=True),
+    },
+    "ReducibleLossClassification": {
+        "cross-fit": reducible_loss(),
+        "stale": reducible_loss(stale=True),
+        "multi-label": reducible_loss(multi_label=True, selected_fraction=0.8),
     },
     "TransformerClassification": {
         "single-label": transformer(),
@@ -403,9 +556,17 @@ FACTORY_BUILDERS: dict[str, dict[str, tuple[FactoryCase, ClassifierCase]]] = {
         "single-label": (cartography_factory(False), cartography(fraction=0.5)),
         "multi-label": (cartography_factory(True), cartography(multi_label=True, fraction=0.5)),
     },
+    "CoreSetClassificationFactory": {
+        "single-label": (core_set_factory(False), core_set()),
+        "multi-label": (core_set_factory(True), core_set(multi_label=True)),
+    },
     "MLPClassificationFactory": {
         "single-label": (mlp_factory(False), mlp()),
         "multi-label": (mlp_factory(True), mlp(multi_label=True)),
+    },
+    "ReducibleLossClassificationFactory": {
+        "single-label": (reducible_loss_factory(False), reducible_loss()),
+        "multi-label": (reducible_loss_factory(True), reducible_loss(multi_label=True)),
     },
     "TransformerClassificationFactory": {
         "single-label": (transformer_factory(False), transformer()),

@@ -19,7 +19,8 @@ from tests.training.doubles import ListRecorder, parameters
 class HighestLoss:
     """Chooses the candidates of the highest loss, and keeps what it was shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, stale: bool = False) -> None:
+        self.stale = stale
         self.shown: list[list[int]] = []
         self.logits: list[list[float]] = []
 
@@ -35,9 +36,15 @@ class HighestLoss:
         return Selection(chosen.indices, chosen.values.clamp(0.5, 2.0))
 
 
-def fit(num_texts: int, selected: bool, observe: Any, fits: int) -> dict[str, Any]:  # noqa: ANN401
+def fit(
+    num_texts: int,
+    selected: bool,
+    observe: Any,  # noqa: ANN401
+    fits: int,
+    stale: bool = False,
+) -> dict[str, Any]:
     """Fit a classifier, several times over, and return all that must be the same everywhere."""
-    recorder, selector = ListRecorder(observe), HighestLoss()
+    recorder, selector = ListRecorder(observe), HighestLoss(stale)
     clf = classifier(
         head=True,
         dropout=False,

@@ -241,6 +241,92 @@ def test_a_candidate_batch_below_the_batch_size_is_an_error() -> None:
         fitted(data(), batch_selector=MemberSelector([], 8))
 
 
+class Hardest(MemberSelector):
+    """Trains the fifth of 20 candidates that has the highest loss, weighted by it."""
+
+    def __init__(self, stale: bool) -> None:
+        super().__init__([], 20)
+        self.stale = stale
+        self.chosen: list[torch.Tensor] = []
+        self.logits: list[torch.Tensor] = []
+
+    def select(self, batch: CandidateBatch) -> Selection:
+        logits = batch.score()
+        losses = functional.cross_entropy(logits, batch.labels, reduction="none")
+        hardest = losses.topk(batch.num_selected)
+        self.batches.append(batch)
+        self.logits.append(logits)
+        self.chosen.append(batch.ids[hardest.indices])
+        return Selection(hardest.indices, hardest.values)
+
+
+def by_hand(epochs: list[list[torch.Tensor]], stale: bool) -> tuple[torch.Tensor, list[list[int]]]:
+    """Train the hardest four of each of the candidate batches, written as a plain loop."""
+    module, given, trained = head(), data(), list[list[int]]()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    num_steps = sum(len(epoch) for epoch in epochs)
+
+    def choose(ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.no_grad():
+            losses = functional.cross_entropy(
+                module(given.inputs[ids]), given.labels[ids], reduction="none"
+            )
+        best = losses.topk(math.ceil(len(ids) / 5))
+        return ids[best.indices], best.values
+
+    for epoch in epochs:
+        waiting = choose(epoch[0])
+        for number in range(len(epoch)):
+            chosen = waiting if stale or number == 0 else choose(epoch[number])
+            if stale and number + 1 < len(epoch):
+                waiting = choose(epoch[number + 1])
+            ids, weights = chosen
+            losses = functional.cross_entropy(
+                module(given.inputs[ids]), given.labels[ids], reduction="none"
+            )
+            optimizer.param_groups[0]["lr"] = 0.1 * (1 - len(trained) / num_steps)
+            optimizer.zero_grad()
+            (losses * weights).mean().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            trained.append(ids.tolist())
+    return parameters(module), trained
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_choices_are_of_the_present_weights_or_a_step_old(stale: bool) -> None:
+    selector, recorder = Hardest(stale), ListRecorder("training")
+    options: dict[str, Any] = {"batch_size": 4, "batch_selector": selector, "recorder": recorder}
+    given = fitted(data(), **options)
+    epochs = [[b.ids for b in selector.batches if b.epoch == epoch] for epoch in range(3)]
+    assert [len(epoch) for epoch in epochs] == [3, 3, 3]
+    for epoch in epochs:
+        assert sorted(torch.cat(epoch).tolist()) == list(range(NUM_ITEMS))
+    expected, trained = by_hand(epochs, stale)
+    torch.testing.assert_close(given, expected, atol=1e-6, rtol=1e-5)
+    assert [ids.tolist() for ids, *_ in recorder.records] == trained
+    assert not torch.allclose(given, by_hand(epochs, not stale)[0], atol=1e-4)
+
+
+def test_the_logits_of_a_stale_choice_are_those_before_the_step_before() -> None:
+    module, weights = head(), list[torch.Tensor]()
+
+    class Follower(ListRecorder):
+        def record(self, *record: Any) -> None:  # noqa: ANN401
+            weights.append(parameters(module))
+
+    selector = Hardest(stale=True)
+    start = parameters(module)
+    recorder = Follower("training")
+    trainer(num_epochs=1, batch_size=4, batch_selector=selector, recorder=recorder).fit(
+        module, data()
+    )
+    before = [start, start, weights[0]]  # the first choice has no step before it
+    for batch, logits, values in zip(selector.batches, selector.logits, before, strict=True):
+        matrix, bias = values[:12].reshape(2, NUM_FEATURES), values[12:]
+        torch.testing.assert_close(logits, batch.inputs @ matrix.T + bias)
+    assert not torch.equal(weights[0], start)
+
+
 def test_a_selector_must_choose_something() -> None:
     with pytest.raises(ValueError, match="chose none of 50 candidates"):
         fitted(data(), batch_selector=MemberSelector([], NUM_ITEMS))

@@ -11,6 +11,7 @@ import torch
 from small_text import TextDataset
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
@@ -533,3 +534,55 @@ def test_the_mean_of_an_accumulated_step_is_over_what_was_chosen() -> None:
     expected = expected_gradient(data_set, selector.chosen, [1.0] * 8)
     for name, gradient in log.gradient(0, clf.model).items():
         torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_stale_choice_is_of_the_weights_before_the_step_before(
+    stale: bool, accumulated: int
+) -> None:
+    seen: list[tuple[CandidateBatch, Tensor]] = []
+    weights: list[list[Tensor]] = []
+
+    class Scorer(FixedSelector):
+        stale = False
+
+        def select(self, batch: CandidateBatch) -> Selection:
+            seen.append((batch, batch.score()))
+            return Selection(torch.arange(batch.num_selected))
+
+    def note(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        groups = [group["params"] for group in optimizer.param_groups]
+        weights.append([p.detach().clone() for group in groups for p in group])
+        order.extend(id(p) for group in groups for p in group)
+
+    selector, recorder, order = Scorer([], size=8), ListRecorder("training"), list[int]()
+    selector.stale = stale
+    accumulate = {"gradient_accumulation_steps": accumulated}
+    options: dict[str, Any] = {"head": True, "dropout": False, "num_epochs": 2, "batch_size": 4}
+    clf = classifier(
+        batch_selector=selector, recorder=recorder, training_arguments=accumulate, **options
+    )
+    handle = register_optimizer_step_pre_hook(note)
+    clf.fit(texts.single(40))
+    handle.remove()
+
+    batches_an_epoch, steps_an_epoch = 5, -(-5 // accumulated)
+    assert len(weights) == 2 * steps_an_epoch
+    model: Any = clf.model
+    by_id = {id(p): p for p in model.parameters()}
+    for number, (batch, logits) in enumerate(seen):
+        epoch, place = divmod(number, batches_an_epoch)
+        assert batch.epoch == epoch
+        step = place // accumulated
+        of = epoch * steps_an_epoch + (max(step - 1, 0) if stale else step)
+        with torch.no_grad():
+            for key, value in zip(order, weights[of], strict=False):
+                by_id[key].copy_(value)
+            now = model(**clf._text_tokenizer.pad(batch.inputs)).logits
+        torch.testing.assert_close(now, logits, atol=1e-5, rtol=1e-4)
+    trained = [ids.tolist() for ids, *_ in recorder.records]
+    assert trained == [batch.ids[: batch.num_selected].tolist() for batch, _ in seen]
+    for epoch in range(2):
+        ids = torch.cat([batch.ids for batch, _ in seen if batch.epoch == epoch])
+        assert sorted(ids.tolist()) == list(range(40))

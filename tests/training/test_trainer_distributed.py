@@ -24,8 +24,9 @@ CASES: list[dict[str, Any]] = [
     {"num_texts": 31, "selected": True, "observe": "training", "fits": 1},
     # One candidate: the second process has none to score.
     {"num_texts": 2, "selected": True, "observe": "training", "fits": 1},
+    {"num_texts": 31, "selected": True, "observe": "training", "fits": 1, "stale": True},
 ]
-IDS = ["odd", "epoch-end-and-again", "few", "selected", "selected-of-one"]
+IDS = ["odd", "epoch-end-and-again", "few", "selected", "selected-of-one", "selected-stale"]
 NUM_PROCESSES = 2
 pytestmark = pytest.mark.slow
 
@@ -108,10 +109,11 @@ def test_each_process_records_each_id_once_an_epoch(
         assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.parametrize("case", ["selected", "selected-stale"])
 def test_a_selector_chooses_from_the_global_candidate_batch(
-    of_processes: list[list[dict[str, Any]]], alone: list[dict[str, Any]]
+    case: str, of_processes: list[list[dict[str, Any]]], alone: list[dict[str, Any]]
 ) -> None:
-    number = IDS.index("selected")
+    number = IDS.index(case)
     expected = alone[number]
     assert {len(shown) for shown in expected["shown"]} == {8, 9}  # 25 in batches of up to 12
     for results in of_processes:
