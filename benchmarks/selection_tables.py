@@ -27,6 +27,7 @@ steps: wrong labels, texts the model predicted correctly before the step, and te
 the test set lacks."""
 
 _LAST = 3
+_ROUNDING = 1e-9
 _ACCURACY = "accuracy"
 _SHARES = {
     "wrong": "selected_noisy",
@@ -123,7 +124,8 @@ class Curve:
             target = targets.get(seed)
             if target is None:
                 continue
-            reached = [c for r, c in zip(records, cost, strict=True) if _accuracy(r) >= target]
+            least = target - _ROUNDING
+            reached = [c for r, c in zip(records, cost, strict=True) if _accuracy(r) >= least]
             found[seed] = float(reached[0]) if reached else None
         return found
 
@@ -148,7 +150,7 @@ class SelectionComparison:
     condition : Condition
         What was done to the data.
     curves : tuple of Curve
-        In the order of the suite's files.
+        Uniform first, then by name.
     """
 
     condition: Condition
@@ -218,7 +220,13 @@ def selection_comparisons(section: Section) -> list[SelectionComparison]:
         curve = curves.setdefault(key, Curve(method.id, settings))
         curve.rounds[result.spec.seed.number] = result.rounds
     order = sorted(found, key=lambda c: (c.irrelevant, c.noise_kind != "uniform", c.noise))
-    return [SelectionComparison(each, tuple(found[each].values())) for each in order]
+    return [
+        SelectionComparison(each, tuple(sorted(found[each].values(), key=_place))) for each in order
+    ]
+
+
+def _place(curve: Curve) -> tuple[bool, float, str]:
+    return (not curve.settings.is_uniform, curve.settings.passes, curve.name)
 
 
 def selection_table(comparison: SelectionComparison) -> str:
