@@ -30,6 +30,7 @@ from benchmarks.results import (
     iterate_results,
     write_text,
 )
+from benchmarks.selection_figures import selection_figure
 from benchmarks.selection_tables import (
     SELECTION_INTRODUCTION,
     selection_comparisons,
@@ -174,19 +175,30 @@ def draw_figures(comparison: Comparison) -> dict[str, bytes]:
     Returns
     -------
     dict of str to bytes
-        Learning curves, balance, and ablations where there are any.
+        Learning curves, balance, ablations and selected batches, where there are any.
     """
-    drawing = {"learning": learning_figure, "balance": balance_figure, "ablations": ablation_figure}
+    drawing = {
+        "learning": learning_figure,
+        "balance": balance_figure,
+        "ablations": ablation_figure,
+        "selection": _selection_figure,
+    }
     return {
         figure_name(comparison, kind): png_bytes(drawing[kind](comparison))
         for kind in figure_kinds(comparison)
     }
 
 
+def _selection_figure(comparison: Comparison) -> Any:  # noqa: ANN401 - matplotlib is optional
+    return selection_figure(selection_comparisons(comparison.section), comparison.section.title)
+
+
 def figure_kinds(comparison: Comparison) -> list[str]:
     """Return which figures a section has."""
     kinds = ["learning", "balance"] if comparison.curves else []
-    return [*kinds, "ablations"] if comparison.ablations and comparison.subject else kinds
+    if comparison.ablations and comparison.subject:
+        kinds.append("ablations")
+    return [*kinds, "selection"] if comparison.section.selections else kinds
 
 
 def figure_name(comparison: Comparison, kind: str) -> str:
@@ -255,7 +267,7 @@ def _section_parts(comparison: Comparison, sections: Sequence[Section]) -> Itera
         yield from _links(comparison, ["ablations"])
     yield from _subset_parts(comparison.section)
     yield from _noise_parts(comparison.section)
-    yield from _selection_parts(comparison.section)
+    yield from _selection_parts(comparison)
 
 
 def _subset_parts(section: Section) -> Iterator[str]:
@@ -276,13 +288,14 @@ def _noise_parts(section: Section) -> Iterator[str]:
         yield flags_table(comparison)
 
 
-def _selection_parts(section: Section) -> Iterator[str]:
-    if section.selections:
+def _selection_parts(comparison: Comparison) -> Iterator[str]:
+    if comparison.section.selections:
         yield "### Batches that a score selects"
         yield SELECTION_INTRODUCTION
-        for comparison in selection_comparisons(section):
-            yield f"{comparison.condition.title.capitalize()}:"
-            yield selection_table(comparison)
+        for each in selection_comparisons(comparison.section):
+            yield f"{each.condition.title.capitalize()}:"
+            yield selection_table(each)
+        yield from _links(comparison, ["selection"])
 
 
 def _curve_parts(comparison: Comparison) -> Iterator[str]:

@@ -88,12 +88,15 @@ class Curve:
         The method.
     settings : SelectionSettings
         Its parameters.
+    is_ablation : bool
+        Whether it varies one choice of another.
     rounds : dict of int to tuple of RoundRecord
         By seed.
     """
 
     name: str
     settings: SelectionSettings
+    is_ablation: bool = False
     rounds: dict[int, tuple[RoundRecord, ...]] = field(default_factory=dict)
 
     def final(self, measure: str = _ACCURACY) -> dict[int, float | None]:
@@ -217,7 +220,7 @@ def selection_comparisons(section: Section) -> list[SelectionComparison]:
         settings = SelectionSettings.from_params(method.params)
         curves = found.setdefault(Condition.of(settings), {})
         key = canonical_json([method.id, dict(method.params)])
-        curve = curves.setdefault(key, Curve(method.id, settings))
+        curve = curves.setdefault(key, Curve(method.id, settings, method.ablation))
         curve.rounds[result.spec.seed.number] = result.rounds
     order = sorted(found, key=lambda c: (c.irrelevant, c.noise_kind != "uniform", c.noise))
     return [
