@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -30,6 +31,7 @@ _logger = logging.getLogger(__name__)
 # Of a candidate batch: the share of its score that this share of the candidates holds is logged.
 _TOP_SHARE = 0.2
 _FEWEST_BATCHES = 2
+_MEASURED = ("already_correct", "negative", "mean_score", "concentration", "noisy")
 
 
 class SideModel(Protocol):
@@ -62,6 +64,15 @@ class SelectionLog:
 
     known_noisy: NDArray[np.int64] | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Mark the noisy items: looking one up must not cost a search in each step."""
+        self._is_noisy: NDArray[np.bool_] | None = None
+        if self.known_noisy is not None:
+            # One more than the largest: what lies behind it is not known to be wrong.
+            size = int(self.known_noisy.max(initial=-1)) + 2
+            self._is_noisy = np.zeros(size, dtype=bool)
+            self._is_noisy[self.known_noisy] = True
 
     def frame(self) -> pd.DataFrame:
         """Return the log as a table.
@@ -102,29 +113,33 @@ class SelectionLog:
         num_classes : int
             The number of classes.
         """
+        chosen = positions.numpy()
+        labels = batch.labels.cpu().numpy()[chosen]
         row: dict[str, Any] = {
             "step": len(self.rows),
             "epoch": batch.epoch,
             "num_candidates": len(batch.ids),
-            "num_selected": len(positions),
-            "already_correct": float("nan"),
-            "negative": float("nan"),
-            "mean_score": float("nan"),
-            "concentration": float("nan"),
-            "noisy": float("nan"),
+            "num_selected": len(chosen),
+            **dict.fromkeys(_MEASURED, float("nan")),
         }
-        labels = batch.labels.cpu()[positions]
         if logits is not None:
-            row["already_correct"] = _share_correct(logits.cpu()[positions], labels)
+            predicted = logits.cpu().float().numpy()[chosen]
+            row["already_correct"] = _share_correct(predicted, labels)
         if scores is not None:
-            values = scores.detach().cpu()
-            row["negative"] = float((values < 0).float().mean())
-            row["mean_score"] = float(values[positions].mean())
+            values = scores.detach().cpu().float().numpy()
+            row["negative"] = np.count_nonzero(values < 0) / len(values)
+            row["mean_score"] = float(values[chosen].mean())
             row["concentration"] = _concentration(values)
-        if self.known_noisy is not None:
-            row["noisy"] = float(np.isin(batch.ids[positions].numpy(), self.known_noisy).mean())
+        if self._is_noisy is not None:
+            row["noisy"] = float(self._noisy(batch.ids.numpy()[chosen]).mean())
         shares = _class_shares(labels, num_classes)
-        self.rows.append({**row, **{f"class_{c}": share for c, share in enumerate(shares)}})
+        row.update(zip(_class_columns(num_classes), shares, strict=True))
+        self.rows.append(row)
+
+    def _noisy(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        assert self._is_noisy is not None
+        known = self._is_noisy
+        return known[np.minimum(ids, len(known) - 1)]
 
 
 class ScoreSelector:
@@ -400,21 +415,26 @@ def _check_options(
         raise ValueError(f"class_weight_rate is {rate}: pass a number of at least 0.")
 
 
-def _share_correct(logits: Tensor, labels: Tensor) -> float:
+def _share_correct(logits: NDArray[np.float32], labels: NDArray[Any]) -> float:
     if labels.ndim == 2:
-        return float(((logits > 0) == (labels > 0.5)).all(dim=1).float().mean())
-    return float((logits.argmax(dim=1) == labels).float().mean())
+        return float(((logits > 0) == (labels > 0.5)).all(axis=1).mean())
+    return float((logits.argmax(axis=1) == labels).mean())
 
 
-def _concentration(scores: Tensor) -> float:
-    positive = scores.clamp(min=0).sort(descending=True).values
+def _concentration(scores: NDArray[np.float32]) -> float:
+    positive = np.sort(np.maximum(scores, 0.0))[::-1]
     total = float(positive.sum())
     number = max(1, round(_TOP_SHARE * len(positive)))
     return float(positive[:number].sum()) / total if total > 0 else float("nan")
 
 
-def _class_shares(labels: Tensor, num_classes: int) -> list[float]:
+def _class_shares(labels: NDArray[Any], num_classes: int) -> list[float]:
     if labels.ndim == 2:
-        return [float(share) for share in labels.float().mean(dim=0)]
-    counts = torch.bincount(labels, minlength=num_classes)
-    return [float(share) for share in counts / max(1, len(labels))]
+        return [float(share) for share in labels.mean(axis=0)]
+    counts = np.bincount(labels, minlength=num_classes) / max(1, len(labels))
+    return [float(share) for share in counts]
+
+
+@cache
+def _class_columns(num_classes: int) -> tuple[str, ...]:
+    return tuple(f"class_{label}" for label in range(num_classes))
