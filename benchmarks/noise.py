@@ -25,10 +25,10 @@ Mask = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 
 IN_SAMPLE, CROSSFIT, HEAD, REPEATED = "in-sample", "crossfit", "head", "head-repeated"
-LATE = "-late"
+LATE, LAST = "-late", "-last"
 CLEANLAB = "-cleanlab-"
 
-RECOMMENDED = REPEATED + LATE
+RECOMMENDED = REPEATED + LAST
 """The default of ``find_label_noise``, with the folds and repeats of the experiment."""
 
 CLEANLAB_SCORES = ("self_confidence", "normalized_margin")
@@ -48,6 +48,7 @@ DETECTORS: Mapping[str, str] = {
         for suffix, what in {
             "": "confidence over all epochs",
             LATE: "confidence over the later half of the epochs",
+            LAST: "confidence in the last epoch",
             "-cleanlab-self-confidence": "cleanlab on the last epoch, self-confidence",
             "-cleanlab-normalized-margin": "cleanlab on the last epoch, normalized margin",
             "-cleanlab-issues": "cleanlab on the last epoch, find_label_issues",
@@ -371,9 +372,12 @@ def _out_of_fold(
     prefix: str, dynamics: TrainingDynamics, training_seconds: float, num_repeats: int
 ) -> Iterator[Detection]:
     """Yield our detectors and cleanlab's, on the very same fits."""
+    from small_text_ext.classifiers.crossfit import SKIPPED_OUT_OF_FOLD
+
     yield _ranked(prefix, dynamics, training_seconds, "confidence")
-    late = later_epochs(dynamics, num_repeats)
-    yield _ranked(prefix + LATE, late, training_seconds, "confidence")
+    for suffix, skipped in ((LATE, 0.5), (LAST, SKIPPED_OUT_OF_FOLD)):
+        kept = later_epochs(dynamics, num_repeats, skipped)
+        yield _ranked(prefix + suffix, kept, training_seconds, "confidence")
     labels = np.asarray(dynamics.labels, dtype=np.int64)
     last = _timed(lambda: last_probabilities(dynamics, num_repeats))
     for score in CLEANLAB_SCORES:
@@ -389,8 +393,10 @@ def _out_of_fold(
     )
 
 
-def later_epochs(dynamics: TrainingDynamics, num_repeats: int = 1) -> TrainingDynamics:
-    """Leave out the first half of the epochs of each repeat, as ``find_label_noise`` does.
+def later_epochs(
+    dynamics: TrainingDynamics, num_repeats: int = 1, skipped: float = 0.5
+) -> TrainingDynamics:
+    """Leave out the first epochs of each repeat, as ``find_label_noise`` does.
 
     Parameters
     ----------
@@ -398,18 +404,18 @@ def later_epochs(dynamics: TrainingDynamics, num_repeats: int = 1) -> TrainingDy
         Repeats follow one another as further epochs, each as long as the others.
     num_repeats : int, default=1
         How many there are.
+    skipped : float, default=0.5
+        The share to leave out, rounded down.
 
     Returns
     -------
     TrainingDynamics
-        The rest; of an odd number of epochs the larger part.
+        The rest.
     """
     from small_text_ext.training.dynamics import TrainingDynamics
 
     length = dynamics.num_epochs // num_repeats
-    from small_text_ext.classifiers.crossfit import SKIPPED_OUT_OF_FOLD
-
-    kept = np.arange(dynamics.num_epochs) % length >= int(SKIPPED_OUT_OF_FOLD * length)
+    kept = np.arange(dynamics.num_epochs) % length >= int(skipped * length)
     return TrainingDynamics(dynamics.logits[kept], dynamics.labels, dynamics.ids)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.frames import Section
-from benchmarks.noise import CLEANLAB, CROSSFIT, DETECTORS, IN_SAMPLE, LATE, RECOMMENDED
+from benchmarks.noise import CLEANLAB, CROSSFIT, DETECTORS, IN_SAMPLE, LAST, LATE, RECOMMENDED
 from benchmarks.results import RoundRecord
 from benchmarks.statistics import Estimate, estimate_mean, paired_difference
 from benchmarks.tables import MISSING, cell, decimal, difference_cell, markdown_table, significant
@@ -40,7 +40,7 @@ def reference_of(detector: str) -> str:
 
 def _source(detector: str) -> str:
     """Return which fits a detector looks at, or the like of them."""
-    source = detector.partition(CLEANLAB)[0].removesuffix(LATE)
+    source = detector.partition(CLEANLAB)[0].removesuffix(LATE).removesuffix(LAST)
     return CROSSFIT if source.startswith(IN_SAMPLE) else source
 
 

@@ -101,7 +101,7 @@ def test_the_paper_s_detector_ranks_as_confidence_does(found: NoiseResult) -> No
 
 
 def test_the_head_and_its_folds_are_those_of_find_label_noise(found: NoiseResult) -> None:
-    for name, repeats in (("head-late", 1), (RECOMMENDED, 2)):
+    for name, repeats in (("head-last", 1), (RECOMMENDED, 2)):
         table = find_label_noise(points(NOISY), num_folds=3, num_repeats=repeats, seed=9)
         scores = table.sort_values("index")["score"].to_numpy()
         assert find(found, name).scores == pytest.approx(scores, abs=1e-6)
@@ -132,11 +132,18 @@ def test_repeats_are_averaged_after_their_last_epochs() -> None:
     assert last_probabilities(dynamics, 2) == pytest.approx(np.mean(halves, axis=0))
 
 
+def test_the_default_ranks_as_cleanlab_s_self_confidence_does(found: NoiseResult) -> None:
+    ours = find(found, RECOMMENDED).scores
+    theirs = find(found, "head-repeated-cleanlab-self-confidence").scores
+    assert ours - 1 == pytest.approx(theirs, abs=1e-6)
+
+
 def test_of_every_repeat_the_later_half_is_kept() -> None:
     logits = np.arange(10.0)[:, None, None] * np.ones((10, 3, 2))
     dynamics = TrainingDynamics.from_logits(logits, np.zeros(3, dtype=int))
     assert later_epochs(dynamics, 2).logits[:, 0, 0].tolist() == [2, 3, 4, 7, 8, 9]
     assert later_epochs(dynamics).logits[:, 0, 0].tolist() == [5, 6, 7, 8, 9]
+    assert later_epochs(dynamics, 2, 0.95).logits[:, 0, 0].tolist() == [4, 9]
 
 
 def test_fits_are_shared_and_every_row_counts_those_it_needs(found: NoiseResult) -> None:
@@ -171,7 +178,7 @@ def test_what_a_classifier_cannot_tell_is_left_out_and_said(
     with caplog.at_level(logging.INFO, logger="benchmarks.noise"):
         result = detect_noise(task(LOGISTIC))
     assert {each.name.split("-")[0] for each in result.detections} == {"head"}
-    assert len(result.detections) == 10
+    assert len(result.detections) == 12
     (note,) = result.notes
     assert "in-sample and crossfit detectors are left out" in note
     assert note in caplog.text
