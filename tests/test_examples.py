@@ -34,7 +34,7 @@ def _doctests(name: str) -> list[doctest.DocTest]:
 
 
 def test_the_readme_has_a_short_example() -> None:
-    assert len(README_BLOCKS) == 4
+    assert len(README_BLOCKS) == 5
     for block in README_BLOCKS:
         assert len([line for line in block.splitlines() if line.strip()]) <= 17
 

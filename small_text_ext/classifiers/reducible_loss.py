@@ -575,6 +575,8 @@ class ReducibleLossClassificationFactory(WrappedClassifierFactory):
     ----------
     base_factory : TrainedClassifierFactory
         Makes the classifiers within.
+    irreducible_loss : IrreducibleLoss or None, default=None
+        Where irreducible losses come from; None is a `CrossFitIrreducibleLoss`.
     **options : Any
         Further arguments of `ReducibleLossClassification`. A ``seed`` that is missing, None or a
         generator is drawn once.
@@ -591,6 +593,14 @@ class ReducibleLossClassificationFactory(WrappedClassifierFactory):
     >>> ReducibleLossClassificationFactory(base, selected_fraction=0.5).new().num_classes
     2
     """
+
+    def __init__(
+        self,
+        base_factory: TrainedClassifierFactory,
+        irreducible_loss: IrreducibleLoss | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(base_factory, irreducible_loss=irreducible_loss, **options)
 
     def new(self) -> ReducibleLossClassification:
         """Return a new, unfitted classifier.
