@@ -57,7 +57,7 @@ class SelectionSettings:
         them out of fold.
     num_folds : int, default=5
         Folds without a hold-out set; 2 is the paper's variant.
-    irreducible_temperature : float or "fit", default="fit"
+    irreducible_temperature : float, "fit" or "sharp", default="sharp"
         Scales the probabilities behind irreducible losses.
     passes : float, default=1.0
         Multiplies the classifier's epochs: what a score saves in forward passes may go into steps.
@@ -79,7 +79,7 @@ class SelectionSettings:
     irrelevant: float = 0.0
     hold_out: float = 0.0
     num_folds: int = _FOLDS
-    irreducible_temperature: float | Literal["fit"] = "fit"
+    irreducible_temperature: float | Literal["fit", "sharp"] = "sharp"
     passes: float = 1.0
     lr: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)

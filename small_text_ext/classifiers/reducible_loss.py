@@ -28,9 +28,9 @@ from small_text_ext.training.batch_selection import SelectionScore
 from small_text_ext.training.irreducible_loss import (
     IrreducibleLosses,
     Temperature,
-    fitted_temperature,
     irreducible_losses,
     item_keys,
+    resolved_temperature,
 )
 from small_text_ext.training.online_selection import ScoreSelector
 
@@ -53,8 +53,9 @@ class IrreducibleLoss(ABC):
         For logistic regression on a dataset of texts: what turns texts into vectors, a
         `PoolEmbeddings` that knows its encoder, or a function of a list of texts. A dataset of
         vectors needs none.
-    temperature : float or "fit", default="fit"
-        Scales the model's probabilities; "fit" finds what suits its predictions best.
+    temperature : float, "fit" or "sharp", default="sharp"
+        Scales the model's probabilities: "fit" as suits its predictions best, "sharp" by half of
+        that, which keeps wrong labels out better; see `irreducible_losses`.
     smallest : float, default=1e-3
         Probabilities are raised to it; see `losses_of`.
 
@@ -69,11 +70,14 @@ class IrreducibleLoss(ABC):
         factory: Any = None,  # noqa: ANN401
         vectors: Vectors | None = None,
         *,
-        temperature: Temperature = "fit",
+        temperature: Temperature = "sharp",
         smallest: float = 1e-3,
     ) -> None:
-        if temperature != "fit" and (isinstance(temperature, str) or not temperature > 0):
-            raise ValueError(f"temperature is {temperature!r}: pass 'fit', or a number above 0.")
+        names = ("fit", "sharp")
+        if temperature not in names and (isinstance(temperature, str) or not temperature > 0):
+            raise ValueError(
+                f"temperature is {temperature!r}: pass 'fit', 'sharp', or a number above 0."
+            )
         if not 0 < smallest < 0.5:
             raise ValueError(f"smallest is {smallest}: pass a probability above 0 and below 0.5.")
         self.factory, self.vectors = factory, vectors
@@ -203,7 +207,7 @@ class CrossFitIrreducibleLoss(IrreducibleLoss):
         *,
         num_folds: int = 5,
         absent: Literal["zero", "raise"] = "zero",
-        temperature: Temperature = "fit",
+        temperature: Temperature = "sharp",
         smallest: float = 1e-3,
     ) -> None:
         super().__init__(factory, vectors, temperature=temperature, smallest=smallest)
@@ -303,7 +307,7 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
         *,
         validate: bool = True,
         absent: Literal["raise", "high"] = "raise",
-        temperature: Temperature = "fit",
+        temperature: Temperature = "sharp",
         smallest: float = 1e-3,
     ) -> None:
         super().__init__(factory, vectors, temperature=temperature, smallest=smallest)
@@ -361,9 +365,7 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
         taught: NDArray[np.bool_],
     ) -> IrreducibleLosses:
         """Give items of unknown classes the highest loss; the temperature is that of the others."""
-        temperature = self.temperature
-        if temperature == "fit":
-            temperature = fitted_temperature(probabilities[taught], labels[taught])
+        temperature = resolved_temperature(self.temperature, probabilities[taught], labels[taught])
         made = irreducible_losses(keys, labels, probabilities, temperature, self.smallest)
         _logger.info("%d items are of classes that the hold-out set lacks.", int((~taught).sum()))
         losses = np.where(taught, made.losses, -np.log(self.smallest))

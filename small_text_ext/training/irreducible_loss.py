@@ -313,14 +313,42 @@ def fitted_temperature(probabilities: NDArray[np.float64], labels: NDArray[Any])
     return float(np.exp(found.x))
 
 
-Temperature = float | Literal["fit"]
+Temperature = float | Literal["fit", "sharp"]
+
+
+_SHARPENING = 2.0
+
+
+def resolved_temperature(
+    temperature: Temperature, probabilities: NDArray[np.float64], labels: NDArray[Any]
+) -> float:
+    """Return a temperature as a number.
+
+    Parameters
+    ----------
+    temperature : float, "fit" or "sharp"
+        As in `irreducible_losses`.
+    probabilities : numpy.ndarray of float64, shape (n, num_classes)
+        Probabilities.
+    labels : numpy.ndarray, shape (n,) or (n, num_classes)
+        Labels.
+
+    Returns
+    -------
+    float
+        Above 0.
+    """
+    if not isinstance(temperature, str):
+        return float(temperature)
+    fitted = fitted_temperature(probabilities, labels)
+    return fitted if temperature == "fit" else fitted / _SHARPENING
 
 
 def irreducible_losses(
     keys: Sequence[str],
     labels: NDArray[Any],
     probabilities: NDArray[np.float64],
-    temperature: Temperature = "fit",
+    temperature: Temperature = "sharp",
     smallest: float = 1e-3,
 ) -> IrreducibleLosses:
     """Make irreducible losses of a model's probabilities.
@@ -333,9 +361,11 @@ def irreducible_losses(
         Their labels.
     probabilities : numpy.ndarray of float64, shape (n, num_classes)
         Of a model that was not taught these labels.
-    temperature : float or "fit", default="fit"
-        Scales them before; "fit" finds the one that suits these labels best, which draws a model
-        that is too sure of itself back. 1 leaves them as they are.
+    temperature : float, "fit" or "sharp", default="sharp"
+        Scales them before. "fit" finds the one that suits these labels best, which draws a model
+        that is too sure of itself back. Where labels are wrong that is too far: it expects wrong
+        labels, the trained classifier does not, and what that one pays for them looks reducible.
+        "sharp" is half of the fitted one. 1 leaves the probabilities as they are.
     smallest : float, default=1e-3
         As in `losses_of`.
 
@@ -344,8 +374,8 @@ def irreducible_losses(
     IrreducibleLosses
         With the scaled probabilities.
     """
-    number = fitted_temperature(probabilities, labels) if temperature == "fit" else temperature
-    scaled = tempered(probabilities, float(number), labels.ndim == 2)
+    number = resolved_temperature(temperature, probabilities, labels)
+    scaled = tempered(probabilities, number, labels.ndim == 2)
     return IrreducibleLosses(tuple(keys), labels, losses_of(scaled, labels, smallest), scaled)
 
 
