@@ -172,6 +172,34 @@ def test_a_hold_out_set_that_overlaps_or_lacks_a_class_is_refused() -> None:
         HoldOutIrreducibleLoss(few).losses(train_set, train_set.y, seed=0)
 
 
+@pytest.mark.parametrize("temperature", ["sharp", "fit", 1.0])
+def test_classes_nobody_holds_out_may_count_as_not_worth_learning(temperature: Any) -> None:  # noqa: ANN401
+    train_set, _ = planted(60)
+    held, _ = planted(60, noise=0.0, seed=8)
+    few = held[np.flatnonzero(held.y != 1)]
+    source = HoldOutIrreducibleLoss(few, absent="high", temperature=temperature, smallest=0.01)
+    losses = source.losses(train_set, train_set.y, seed=0).losses
+    unknown = train_set.y == 1
+    np.testing.assert_allclose(losses[unknown], -np.log(0.01))
+    # What is known is judged as if the others were not there, its temperature among that.
+    rows = np.flatnonzero(~unknown)
+    alone = source.losses(train_set[rows], train_set.y[rows], seed=0).losses
+    np.testing.assert_allclose(losses[rows], alone)
+
+
+def test_options_of_a_source_are_checked() -> None:
+    with pytest.raises(ValueError, match="absent is 'zero': pass 'raise' or 'high'"):
+        HoldOutIrreducibleLoss(0.5, absent="zero")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="pass 'fit', 'sharp', or a number above 0"):
+        CrossFitIrreducibleLoss(temperature="cold")  # type: ignore[arg-type]
+
+
+def test_a_factory_takes_the_source_at_its_place() -> None:
+    source = CrossFitIrreducibleLoss(num_folds=3)
+    factory = ReducibleLossClassificationFactory(base(), source, selected_fraction=0.5, seed=0)
+    assert factory.new().irreducible_loss is source
+
+
 def test_known_losses_are_looked_up(tmp_path: Path) -> None:
     train_set, _ = planted(60)
     computed = CrossFitIrreducibleLoss().losses(train_set, train_set.y, seed=0)
@@ -202,7 +230,7 @@ def noisy_classifier(**options: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
 def test_selects_fewer_wrong_labels_than_by_loss_and_predicts_better() -> None:
     test_set, _ = planted(600, noise=0.0, seed=9)
     shares, right = {}, {}
-    # Three labels in ten are wrong, and the default temperature takes that for what can be known.
+    # Three labels in ten are wrong: a temperature that expects so many calls them reducible.
     source = CrossFitIrreducibleLoss(temperature=0.2)
     for score in ("uniform", "loss", "reducible_loss"):
         clf, _, _ = noisy_classifier(score=score, irreducible_loss=source)

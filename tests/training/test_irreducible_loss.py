@@ -15,6 +15,7 @@ from small_text_ext.training.irreducible_loss import (
     irreducible_losses,
     item_keys,
     losses_of,
+    resolved_temperature,
     tempered,
 )
 
@@ -109,10 +110,27 @@ def test_the_temperature_of_an_overconfident_model_is_found() -> None:
     sharpened = tempered(truth, 0.25, False)
     assert fitted_temperature(sharpened, labels) == pytest.approx(4.0, rel=0.15)
     assert fitted_temperature(truth, labels) == pytest.approx(1.0, rel=0.15)
-    fitted = irreducible_losses(item_keys(logits), labels, sharpened)
+    fitted = irreducible_losses(item_keys(logits), labels, sharpened, temperature="fit")
     plain = irreducible_losses(item_keys(logits), labels, sharpened, temperature=1.0)
     assert fitted.losses.mean() < plain.losses.mean()
     assert fitted.losses.max() < plain.losses.max()
+
+
+def test_sharp_is_half_of_the_fitted_temperature() -> None:
+    generator = np.random.default_rng(3)
+    probabilities = generator.dirichlet(np.ones(4), 300)
+    labels = np.array([generator.choice(4, p=row) for row in probabilities])
+    fitted = fitted_temperature(probabilities, labels)
+    assert resolved_temperature("fit", probabilities, labels) == fitted
+    assert resolved_temperature("sharp", probabilities, labels) == fitted / 2
+    assert resolved_temperature(0.3, probabilities, labels) == 0.3
+    keys = item_keys(map(str, range(300)))
+    default = irreducible_losses(keys, labels, probabilities)
+    halved = irreducible_losses(keys, labels, probabilities, temperature=fitted / 2)
+    np.testing.assert_array_equal(default.losses, halved.losses)
+    assert (
+        default.losses.std() > irreducible_losses(keys, labels, probabilities, "fit").losses.std()
+    )
 
 
 def test_temperatures_of_independent_classes() -> None:
