@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -185,6 +187,40 @@ def encode_dataset(
         device=device,
         show_progress=show_progress,
     )
+
+
+@cache
+def encoding_seconds(name: str, precision: Precision, texts: tuple[str, ...]) -> float:
+    """Time what an encoder takes for a text, with the threads at hand; once in a process.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`resolve_encoder`.
+    precision : {"float32", "bfloat16"}
+        Of the forward pass.
+    texts : tuple of str
+        Texts to time it on.
+
+    Returns
+    -------
+    float
+        Seconds a text, without loading the encoder.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    from small_text_ext.pool.embeddings import PoolEmbeddings
+
+    model = SentenceTransformer(resolve_encoder(name).folder)
+
+    def encode(some: tuple[str, ...]) -> None:
+        PoolEmbeddings.encode(list(some), model, precision=precision, show_progress=False)
+
+    # The first call is slower than all later ones.
+    encode(texts[:8])
+    start = time.perf_counter()
+    encode(texts)
+    return (time.perf_counter() - start) / len(texts)
 
 
 def missing_texts(

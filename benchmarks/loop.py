@@ -21,6 +21,7 @@ from benchmarks.batch_selection import (
     run_selection,
 )
 from benchmarks.classifiers import build_factory, classifier_kind
+from benchmarks.encoders import encoding_seconds
 from benchmarks.experiments import changes_classifier, is_one_shot
 from benchmarks.kinds import Features
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
@@ -45,6 +46,8 @@ Vectors = NDArray[np.float32]
 
 UNLABELED = -1
 """small-text's mark of a text without a label."""
+
+_TIMED_TEXTS = 128
 
 
 @dataclass(frozen=True)
@@ -304,6 +307,7 @@ class _Loop:
             num_classes=data.num_classes,
             seed=seed.data,
             key=_data_key(self.spec),
+            vector_seconds=self._seconds_of_a_vector(),
         )
         with _seeded(seed.model, 0):
             found = run_selection(task)
@@ -314,6 +318,14 @@ class _Loop:
             _evaluation_record(number, each, counts, 0.0 if number else max(0.0, total - measured))
             for number, each in enumerate(found.evaluations)
         )
+
+    def _seconds_of_a_vector(self) -> float:
+        """Return what the frozen encoder takes for a text, where the classifier does without it."""
+        if self.features == "vectors" or self.data.pool_texts is None:
+            return 0.0
+        encoder, texts = self.spec.encoder, self.data.pool_texts[:_TIMED_TEXTS]
+        precision: Any = encoder.precision
+        return encoding_seconds(encoder.id, precision, tuple(texts))
 
     def _fitted_on_pool(self, factory: MeasuredFactory) -> Any:  # noqa: ANN401
         classifier = factory.new()

@@ -19,12 +19,13 @@ SELECTION_INTRODUCTION = """\
 One classifier a row, trained on the whole pool; it is judged after each pass over the candidates.
 The target of a seed is the mean of uniform's last three evaluations, and a method's steps to it are
 those of its first evaluation at or above it. "Times faster" is uniform's steps (or seconds) over
-the method's, seed by seed; a seed that never gets there counts with all its steps, so the number is
-then at most what is shown. Seconds are those of training, selection, and what came before it
-(irreducible losses, a core-set's proxy), without evaluation. A fast gain may be mere distillation:
-the row of the irreducible model says what it reaches itself. Shares are of what was selected in all
-steps: wrong labels, texts the model predicted correctly before the step, and texts of classes that
-the test set lacks."""
+the method's, seed by seed; a seed that never gets there counts with all its steps, or all of
+uniform's where those are more, and the number is then an upper bound, shown as "at most". Seconds
+are those of training, selection, and what came before it (irreducible losses, a core-set's proxy,
+and for a classifier on texts the frozen vectors that both need), without evaluation. A fast gain
+may be mere distillation: the row of the irreducible model says what it reaches itself. Shares are
+of what was selected in all steps: wrong labels, texts the model predicted correctly before the
+step, and texts of classes that the test set lacks."""
 
 _LAST = 3
 _ROUNDING = 1e-9
@@ -165,7 +166,7 @@ class SelectionComparison:
         plain = [
             curve
             for curve in self.curves
-            if curve.settings.is_uniform and curve.settings.passes == 1.0
+            if curve.settings.is_uniform and curve.settings.passes == 1.0 and not curve.is_ablation
         ]
         return min(plain, key=lambda curve: curve.settings.hold_out, default=None)
 
@@ -195,10 +196,19 @@ class SelectionComparison:
         return estimate_mean(other[seed] / own[seed] for seed in own.keys() & other.keys())
 
     def _costs(self, curve: Curve, of: Any) -> dict[int, float]:  # noqa: ANN401
+        """Return costs by seed; a miss costs all that was spent, and no less than uniform's all."""
+        assert self.uniform is not None
         reach = curve.steps_to if of is record_steps else curve.seconds_to
-        total = curve.total(of)
+        total, least = curve.total(of), self.uniform.total(of)
         costs = reach(self.targets).items()
-        return {seed: total[seed] if cost is None else cost for seed, cost in costs}
+        return {
+            seed: max(total[seed], least.get(seed, 0.0)) if cost is None else cost
+            for seed, cost in costs
+        }
+
+    def misses(self, curve: Curve) -> bool:
+        """Return whether a seed never reaches its target."""
+        return None in curve.steps_to(self.targets).values()
 
 
 def selection_comparisons(section: Section) -> list[SelectionComparison]:
@@ -267,14 +277,18 @@ def _row(comparison: SelectionComparison, curve: Curve, num_seeds: int) -> list[
         difference_cell(difference, decimal, num_seeds),
         cell(estimate_mean(hits), significant, interval=False),
         f"{len(hits)}/{len(reached)}",
-        cell(comparison.speed_up(curve, record_steps), significant),
-        cell(comparison.speed_up(curve, record_seconds), significant),
+        *(_faster(comparison, curve, of) for of in (record_steps, record_seconds)),
         cell(estimate_mean(curve.total(record_seconds).values()), significant, interval=False),
         *(
             cell(estimate_mean(curve.share(measure).values()), decimal, interval=False)
             for measure in _SHARES.values()
         ),
     ]
+
+
+def _faster(comparison: SelectionComparison, curve: Curve, of: Any) -> str:  # noqa: ANN401
+    shown = cell(comparison.speed_up(curve, of), significant)
+    return f"at most {shown}" if comparison.misses(curve) and shown != MISSING else shown
 
 
 def _irreducible_rows(comparison: SelectionComparison, width: int) -> Iterator[list[str]]:

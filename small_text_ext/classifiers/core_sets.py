@@ -90,6 +90,8 @@ def core_set(
         scores = _forgetting(proxy_factory, train_set, weights)
     else:
         clf: Any = proxy_factory.new()
+        # What it holds out it would be least sure of.
+        clf.validation_set_size = 0.0
         clf.fit(train_set, weights=weights)
         scores = _uncertainties(dense_proba(clf, train_set), method, is_multi_label(proxy_factory))
     # Among equals, positions would prefer what happens to come first.

@@ -429,13 +429,15 @@ def _ranked(
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
-def default_factory(train_set: Any) -> TrainedClassifierFactory:  # noqa: ANN401
+def default_factory(train_set: Any, num_classes: int | None = None) -> TrainedClassifierFactory:  # noqa: ANN401
     """Return a factory of logistic regressions (C = 1), for a dataset of vectors.
 
     Parameters
     ----------
     train_set : small_text.data.Dataset
         What they will be trained on, more or less.
+    num_classes : int or None, default=None
+        The number of classes; None takes those of the dataset.
 
     Returns
     -------
@@ -455,5 +457,5 @@ def default_factory(train_set: Any) -> TrainedClassifierFactory:  # noqa: ANN401
     options: dict[str, Any] = {"weight_decay": 1 / max(1, len(train_set)), "seed": 0}
     options["num_epochs"] = _EPOCHS_OF_DEFAULT
     options["multi_label"] = bool(train_set.is_multi_label)
-    num_classes = len(train_set.target_labels)
-    return MLPClassificationFactory(MLPModelArguments(), num_classes, options)
+    classes = len(train_set.target_labels) if num_classes is None else num_classes
+    return MLPClassificationFactory(MLPModelArguments(), classes, options)

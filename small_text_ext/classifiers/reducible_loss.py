@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,7 +14,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from small_text import SklearnDataset
 
-from small_text_ext._random import Seed, derived_generator, resolve_seed
+from small_text_ext._random import (
+    Seed,
+    derived_generator,
+    preserved_global_state,
+    resolve_seed,
+)
 from small_text_ext.classifiers.base import (
     TrainedClassifierFactory,
     check_positive_integer,
@@ -23,7 +30,7 @@ from small_text_ext.classifiers.crossfit import deal_folds, default_factory
 from small_text_ext.classifiers.texts import texts_of
 from small_text_ext.classifiers.wrapped import WrappedClassifier, WrappedClassifierFactory
 from small_text_ext.pool.embeddings import PoolEmbeddings
-from small_text_ext.protocols import dense_proba
+from small_text_ext.protocols import class_probabilities
 from small_text_ext.training.batch_selection import SelectionScore
 from small_text_ext.training.irreducible_loss import (
     IrreducibleLosses,
@@ -32,7 +39,7 @@ from small_text_ext.training.irreducible_loss import (
     item_keys,
     resolved_temperature,
 )
-from small_text_ext.training.online_selection import ScoreSelector
+from small_text_ext.training.online_selection import ScoreSelector, checked_ids
 
 Vectors = PoolEmbeddings | Callable[[list[Any]], ArrayLike]
 
@@ -83,14 +90,22 @@ class IrreducibleLoss(ABC):
         self.factory, self.vectors = factory, vectors
         self.temperature, self.smallest = temperature, smallest
         self._cache: dict[str, NDArray[np.float32]] = {}
+        self._cached_from: Any = None
 
-    def trained_rows(self, labels: NDArray[Any], seed: int) -> NDArray[np.int64]:
+    def trained_rows(
+        self,
+        train_set: Any,  # noqa: ANN401
+        labels: NDArray[Any],
+        seed: int,
+    ) -> NDArray[np.int64]:
         """Return the positions that are trained: all but those that this source keeps for itself.
 
         Parameters
         ----------
+        train_set : small_text.data.Dataset
+            The items.
         labels : numpy.ndarray
-            Of the training set.
+            Their labels.
         seed : int
             Of the fit.
 
@@ -102,7 +117,13 @@ class IrreducibleLoss(ABC):
         return np.arange(len(labels))
 
     @abstractmethod
-    def losses(self, train_set: Any, labels: NDArray[Any], seed: int) -> IrreducibleLosses:  # noqa: ANN401
+    def losses(
+        self,
+        train_set: Any,  # noqa: ANN401
+        labels: NDArray[Any],
+        seed: int,
+        num_classes: int | None = None,
+    ) -> IrreducibleLosses:
         """Compute the irreducible loss of each item of a training set.
 
         Parameters
@@ -113,6 +134,9 @@ class IrreducibleLoss(ABC):
             Their labels, checked.
         seed : int
             Of the fit.
+        num_classes : int or None, default=None
+            The number of classes; None takes those of the dataset, which may know only those it
+            holds.
 
         Returns
         -------
@@ -124,6 +148,23 @@ class IrreducibleLoss(ABC):
         self, keys: tuple[str, ...], labels: NDArray[Any], probabilities: NDArray[np.float64]
     ) -> IrreducibleLosses:
         return irreducible_losses(keys, labels, probabilities, self.temperature, self.smallest)
+
+    def _with_value(
+        self,
+        keys: tuple[str, ...],
+        labels: NDArray[Any],
+        probabilities: NDArray[np.float64],
+        taught: NDArray[np.bool_],
+        value: float,
+    ) -> IrreducibleLosses:
+        """Make losses with one value for items of unknown classes, which set no temperature."""
+        temperature: Temperature = 1.0
+        if taught.any():
+            temperature = resolved_temperature(
+                self.temperature, probabilities[taught], labels[taught]
+            )
+        made = irreducible_losses(keys, labels, probabilities, temperature, self.smallest)
+        return IrreducibleLosses(made.keys, made.labels, np.where(taught, made.losses, value))
 
     def _judged(self, data_set: Any) -> Any:  # noqa: ANN401
         """Return the dataset as the model sees it: vectors, where it is logistic regression."""
@@ -139,6 +180,13 @@ class IrreducibleLoss(ABC):
         return SklearnDataset(self._vectors_of(items), data_set.y, target_labels=target_labels)
 
     def _vectors_of(self, items: list[Any]) -> NDArray[np.float32]:
+        if not all(isinstance(item, str) for item in items):
+            raise TypeError(
+                f"vectors encodes texts, and the items are of type {type(items[0]).__name__}: pass "
+                "a factory that takes them, or KnownIrreducibleLoss."
+            )
+        if self._cached_from is not self.vectors:
+            self._cache, self._cached_from = {}, self.vectors
         keys = item_keys(items)
         new = {key: item for key, item in zip(keys, items, strict=True) if key not in self._cache}
         if new:
@@ -153,18 +201,21 @@ class IrreducibleLoss(ABC):
         train_set: Any,  # noqa: ANN401
         others: Any,  # noqa: ANN401
         num_classes: int,
+        seed: int,
         validate: bool = False,
     ) -> NDArray[np.float64]:
         """Train a model on some items, and return its probabilities of others."""
-        factory = default_factory(train_set) if self.factory is None else self.factory
-        clf = factory.new()
-        clf.fit(train_set, others) if validate else clf.fit(train_set)
-        probabilities = dense_proba(clf, others)
-        missing = num_classes - probabilities.shape[1]
-        return np.pad(probabilities, ((0, 0), (0, max(0, missing))))
+        factory = self.factory or default_factory(train_set, num_classes)
+        # The host's classifiers draw from the global generators.
+        with preserved_global_state(seed, torch=True):
+            clf = factory.new()
+            # The second place is that of weights with a scikit-learn model.
+            takes = validate and "validation_set" in inspect.signature(clf.fit).parameters
+            clf.fit(train_set, **({"validation_set": others} if takes else {}))
+            return class_probabilities(clf, others, num_classes)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": {}}
+        return {**self.__dict__, "_cache": {}, "_cached_from": None}
 
 
 class CrossFitIrreducibleLoss(IrreducibleLoss):
@@ -219,8 +270,16 @@ class CrossFitIrreducibleLoss(IrreducibleLoss):
         self.num_folds = int(num_folds)
         self.absent = absent
 
-    def losses(self, train_set: Any, labels: NDArray[Any], seed: int) -> IrreducibleLosses:  # noqa: ANN401
+    def losses(
+        self,
+        train_set: Any,  # noqa: ANN401
+        labels: NDArray[Any],
+        seed: int,
+        num_classes: int | None = None,
+    ) -> IrreducibleLosses:
         """Compute irreducible losses; see `IrreducibleLoss.losses`.
+
+        Items of equal content lie in one fold, so that none is judged by a model of its twin.
 
         Raises
         ------
@@ -232,30 +291,33 @@ class CrossFitIrreducibleLoss(IrreducibleLoss):
                 "The training set has one item: out of fold there is nothing to judge it by; label "
                 "more, or pass a HoldOutIrreducibleLoss."
             )
-        judged = self._judged(train_set)
-        num_classes = len(train_set.target_labels)
-        folds = deal_folds(
-            labels, min(self.num_folds, len(labels)), derived_generator(seed, _FOLDS)
-        )
-        probabilities = np.empty((len(labels), num_classes))
+        judged, classes = self._judged(train_set), _num_classes(train_set, num_classes)
+        keys = item_keys(_items(train_set))
+        folds = _deal_apart(keys, labels, self.num_folds, derived_generator(seed, _FOLDS))
+        probabilities = np.empty((len(labels), classes))
         unseen = np.zeros(len(labels), dtype=bool)
         for fold in np.unique(folds):
             inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+            if not len(outside):
+                raise ValueError(
+                    f"All {len(labels)} items have the same content: out of fold there is nothing "
+                    "to judge them by; label others, or pass a HoldOutIrreducibleLoss."
+                )
             probabilities[inside] = self._probabilities(
-                judged[outside], judged[inside], num_classes
+                judged[outside], judged[inside], classes, seed + int(fold)
             )
             unseen[inside] = ~_is_taught(labels[inside], labels[outside])
-        made = self._made(item_keys(_items(train_set)), labels, probabilities)
-        return self._with_unseen(made, unseen) if unseen.any() else made
+        if not unseen.any():
+            return self._made(keys, labels, probabilities)
+        self._tell_unseen(unseen)
+        return self._with_value(keys, labels, probabilities, ~unseen, 0.0)
 
-    def _with_unseen(self, made: IrreducibleLosses, unseen: NDArray[np.bool_]) -> IrreducibleLosses:
+    def _tell_unseen(self, unseen: NDArray[np.bool_]) -> None:
         row = int(np.argmax(unseen))
         what = f"Item {row} is of a class that no other fold holds ({int(unseen.sum())} such items)"
         if self.absent == "raise":
             raise ValueError(f"{what}: label more of it, or pass absent='zero' to train it always.")
         _logger.warning("%s: their irreducible losses are taken for zero.", what)
-        losses = np.where(unseen, 0.0, made.losses)
-        return IrreducibleLosses(made.keys, made.labels, losses)
 
 
 class HoldOutIrreducibleLoss(IrreducibleLoss):
@@ -267,8 +329,9 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
     Parameters
     ----------
     hold_out : small_text.data.Dataset, float
-        Labelled items that are not in the training set, all classes among them; or the share of
-        each training set that is split off, class by class, and is not trained.
+        Labelled items that are not in the training set, all classes among them, which are pickled
+        with the classifier; or the share of each training set that is split off, class by class,
+        and is not trained.
     factory, vectors, temperature, smallest : see `IrreducibleLoss`
         As there.
     validate : bool, default=True
@@ -311,22 +374,41 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
         smallest: float = 1e-3,
     ) -> None:
         super().__init__(factory, vectors, temperature=temperature, smallest=smallest)
-        if isinstance(hold_out, float | int) and not 0 < hold_out < 1:
+        self._is_share = isinstance(hold_out, Real)
+        if self._is_share and not 0 < hold_out < 1:
             raise ValueError(f"hold_out is {hold_out}: pass a share above 0 and below 1.")
         if absent not in ("raise", "high"):
             raise ValueError(f"absent is {absent!r}: pass 'raise' or 'high'.")
         self.hold_out, self.validate, self.absent = hold_out, validate, absent
 
-    def trained_rows(self, labels: NDArray[Any], seed: int) -> NDArray[np.int64]:
-        """Return what is not split off; see `IrreducibleLoss.trained_rows`."""
-        if not isinstance(self.hold_out, float):
-            return super().trained_rows(labels, seed)
-        number = max(2, round(1 / self.hold_out))
-        folds = deal_folds(labels, number, derived_generator(seed, _SPLIT))
-        share = max(1, round(self.hold_out * number))
-        return np.flatnonzero(folds >= share)
+    def trained_rows(
+        self,
+        train_set: Any,  # noqa: ANN401
+        labels: NDArray[Any],
+        seed: int,
+    ) -> NDArray[np.int64]:
+        """Return what is not split off; see `IrreducibleLoss.trained_rows`.
 
-    def losses(self, train_set: Any, labels: NDArray[Any], seed: int) -> IrreducibleLosses:  # noqa: ANN401
+        Items of equal content stay together. At least one item stays on either side.
+        """
+        if not self._is_share:
+            return super().trained_rows(train_set, labels, seed)
+        keys = item_keys(_items(train_set))
+        # As many parts as items: each is a place in a shuffled list that is even in the classes.
+        places = _deal_apart(keys, labels, len(labels), derived_generator(seed, _SPLIT))
+        ranks = np.unique(places, return_inverse=True)[1]
+        number = int(ranks.max()) + 1
+        taken = min(max(1, round(float(self.hold_out) * number)), number - 1)
+        spread = np.linspace(0, number, taken, endpoint=False).astype(np.int64)
+        return np.flatnonzero(~np.isin(ranks, spread))
+
+    def losses(
+        self,
+        train_set: Any,  # noqa: ANN401
+        labels: NDArray[Any],
+        seed: int,
+        num_classes: int | None = None,
+    ) -> IrreducibleLosses:
         """Compute irreducible losses; see `IrreducibleLoss.losses`.
 
         Raises
@@ -334,42 +416,28 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
         ValueError
             If the hold-out set shares items with the training set, or lacks a class of it.
         """
-        rows = self.trained_rows(labels, seed)
-        num_classes = len(train_set.target_labels)
-        if isinstance(self.hold_out, float):
-            held = train_set[np.setdiff1d(np.arange(len(labels)), rows)]
-            held_labels = labels[np.setdiff1d(np.arange(len(labels)), rows)]
+        rows = self.trained_rows(train_set, labels, seed)
+        classes, keys = _num_classes(train_set, num_classes), item_keys(_items(train_set))
+        if self._is_share:
+            others = np.setdiff1d(np.arange(len(labels)), rows)
+            held, held_labels = train_set[others], labels[others]
         else:
             held = self.hold_out
-            held_labels = checked_labels(held, num_classes, labels.ndim == 2, "hold_out")
-        keys = item_keys(_items(train_set))
-        if not isinstance(self.hold_out, float):
+            held_labels = checked_labels(held, classes, labels.ndim == 2, "hold_out")
             _check_apart(keys, item_keys(_items(held)))
         taught = _is_taught(labels[rows], held_labels)
         if self.absent == "raise":
             _check_taught(labels[rows], taught)
         validate = self.validate and self.factory is not None
         probabilities = self._probabilities(
-            self._judged(held), self._judged(train_set[rows]), num_classes, validate
+            self._judged(held), self._judged(train_set[rows]), classes, seed, validate
         )
         own_keys = tuple(keys[row] for row in rows)
         if taught.all():
             return self._made(own_keys, labels[rows], probabilities)
-        return self._with_untaught(own_keys, labels[rows], probabilities, taught)
-
-    def _with_untaught(
-        self,
-        keys: tuple[str, ...],
-        labels: NDArray[Any],
-        probabilities: NDArray[np.float64],
-        taught: NDArray[np.bool_],
-    ) -> IrreducibleLosses:
-        """Give items of unknown classes the highest loss; the temperature is that of the others."""
-        temperature = resolved_temperature(self.temperature, probabilities[taught], labels[taught])
-        made = irreducible_losses(keys, labels, probabilities, temperature, self.smallest)
         _logger.info("%d items are of classes that the hold-out set lacks.", int((~taught).sum()))
-        losses = np.where(taught, made.losses, -np.log(self.smallest))
-        return IrreducibleLosses(made.keys, made.labels, losses)
+        highest = float(-np.log(self.smallest))
+        return self._with_value(own_keys, labels[rows], probabilities, taught, highest)
 
 
 class KnownIrreducibleLoss(IrreducibleLoss):
@@ -405,7 +473,13 @@ class KnownIrreducibleLoss(IrreducibleLoss):
             )
         self.known = known
 
-    def losses(self, train_set: Any, labels: NDArray[Any], seed: int) -> IrreducibleLosses:  # noqa: ANN401
+    def losses(
+        self,
+        train_set: Any,  # noqa: ANN401
+        labels: NDArray[Any],
+        seed: int,
+        num_classes: int | None = None,
+    ) -> IrreducibleLosses:
         """Look them up; see `IrreducibleLoss.losses`.
 
         Raises
@@ -503,7 +577,12 @@ class ReducibleLossClassification(WrappedClassifier):
                 "CrossFitIrreducibleLoss, HoldOutIrreducibleLoss or KnownIrreducibleLoss."
             )
         self.irreducible_loss = irreducible_loss or CrossFitIrreducibleLoss()
-        self.known_noisy = None if known_noisy is None else np.asarray(known_noisy)
+        if "irreducible" in options:
+            raise TypeError(
+                "irreducible is computed in each fit: pass irreducible_loss, such as a "
+                "KnownIrreducibleLoss, for losses that are known."
+            )
+        self.known_noisy = None if known_noisy is None else checked_ids(known_noisy)
         self.seed = resolve_seed(seed)
         self.options = {"score": score, "selected_fraction": selected_fraction, **options}
         self._selector()  # checks them
@@ -544,13 +623,17 @@ class ReducibleLossClassification(WrappedClassifier):
         item_weights = checked_weights(weights, len(labels))
         selector = self._selector()
         rows, losses = np.arange(len(labels)), None
-        if selector.score.needs_irreducible and selector.irreducible_model is None:
-            rows = self.irreducible_loss.trained_rows(labels, self.seed)
-            losses = self.irreducible_loss.losses(train_set, labels, self.seed)
+        classifier: Any = self.classifier_ or self.base_factory.new()
+        # A set too small to choose from is trained whole: nothing is set aside or judged for it.
+        is_choice = selector.has_choice(len(labels), classifier.batch_size)
+        needs = selector.score.needs_irreducible and selector.irreducible_model is None
+        if needs and is_choice:
+            source, seed = self.irreducible_loss, self.seed
+            rows = source.trained_rows(train_set, labels, seed)
+            losses = source.losses(train_set, labels, seed, self.num_classes)
             selector.irreducible = losses.losses
         if self.known_noisy is not None:
             selector.known_noisy = np.flatnonzero(np.isin(rows, self.known_noisy))
-        classifier: Any = self.classifier_ or self.base_factory.new()
         classifier.batch_selector = selector
         try:
             of_rows = None if item_weights is None else item_weights[rows]
@@ -558,6 +641,7 @@ class ReducibleLossClassification(WrappedClassifier):
         finally:
             # A selector holds what it was shown, and is made anew for each fit.
             classifier.batch_selector = None
+            selector.end()
         self.classifier_, self.irreducible_losses_ = classifier, losses
         self.selection_log_ = selector.log.frame()
         return self
@@ -629,6 +713,21 @@ def _is_taught(labels: NDArray[Any], taught: NDArray[Any]) -> NDArray[np.bool_]:
         return np.isin(labels, taught)
     known = taught.any(axis=0)
     return np.asarray((~labels.astype(bool) | known).all(axis=1))
+
+
+def _num_classes(train_set: Any, given: int | None) -> int:  # noqa: ANN401
+    return len(train_set.target_labels) if given is None else given
+
+
+def _deal_apart(
+    keys: tuple[str, ...], labels: NDArray[Any], num_folds: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Deal items to folds, class by class, those of equal content to the same one."""
+    place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    group = np.array([place[key] for key in keys])
+    first = np.unique(group, return_index=True)[1]
+    dealt = deal_folds(labels[first], min(num_folds, len(first)), rng)
+    return np.asarray(dealt[group])
 
 
 def _check_apart(keys: tuple[str, ...], held_out: tuple[str, ...]) -> None:

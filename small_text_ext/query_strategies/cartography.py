@@ -14,7 +14,7 @@ from small_text.query_strategies import QueryStrategy
 from small_text_ext._random import Seed
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.roots import root_rows
-from small_text_ext.protocols import dense_proba
+from small_text_ext.protocols import class_probabilities
 from small_text_ext.query_strategies.anchoral import prediction_entropy
 from small_text_ext.query_strategies.dynamics_models import (
     LabeledMap,
@@ -670,10 +670,7 @@ def _same_items(dataset: Any, other: Any) -> bool:  # noqa: ANN401
 def _probabilities(context: QueryContext) -> NDArray[np.float64]:
     """Return the classifier's probabilities of the unlabelled texts, one column a class."""
     clf = context.clf
-    proba = dense_proba(clf, context.dataset[context.unlabeled])
-    # scikit-learn leaves out classes it was not trained on.
-    missing = max(int(clf.num_classes) - proba.shape[1], 0)
-    return np.pad(proba, ((0, 0), (0, missing)))
+    return class_probabilities(clf, context.dataset[context.unlabeled], int(clf.num_classes))
 
 
 def _confidence(proba: NDArray[np.float64], multi_label: bool) -> NDArray[np.float64]:

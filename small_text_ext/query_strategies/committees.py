@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from small_text_ext._random import preserved_global_state
 from small_text_ext.pool.embeddings import PoolEmbeddings
-from small_text_ext.protocols import dense_proba
+from small_text_ext.protocols import class_probabilities
 from small_text_ext.query_strategies.dynamics_models import Representations, Scale
 from small_text_ext.query_strategies.scoring import root_levels
 from small_text_ext.query_strategies.subpool import Indices, QueryContext, integer_labels
@@ -264,44 +264,6 @@ def fit_head(
         return found
 
     return probabilities
-
-
-def class_probabilities(clf: Any, texts: Any, num_classes: int) -> NDArray[np.float64]:  # noqa: ANN401
-    """Return a classifier's probabilities, each in the column of its class.
-
-    Parameters
-    ----------
-    clf : small_text.classifiers.Classifier
-        Fitted. That of a scikit-learn model has no column for a class that it was not taught.
-    texts : small_text.data.Dataset
-        The texts.
-    num_classes : int
-        Columns wanted.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (m, num_classes)
-        Probabilities; zero for a class that the classifier was not taught.
-
-    Raises
-    ------
-    ValueError
-        If the classifier has more classes.
-    """
-    with preserved_global_state(torch=True):
-        found = dense_proba(clf, texts)
-    columns = found.shape[1]
-    if columns > num_classes:
-        raise ValueError(
-            f"{type(clf).__name__} has probabilities for {columns} classes, and the task has "
-            f"{num_classes}: pass one that was made for the same classes."
-        )
-    if columns == num_classes:
-        return found
-    classes = getattr(getattr(clf, "model", None), "classes_", np.arange(columns))
-    aligned = np.zeros((len(found), num_classes))
-    aligned[:, np.asarray(classes).astype(np.int64)] = found
-    return aligned
 
 
 def number_of_classes(context: QueryContext, hold_out: Any = None) -> int:  # noqa: ANN401

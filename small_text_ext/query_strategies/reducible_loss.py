@@ -14,13 +14,13 @@ from scipy.sparse import issparse
 from small_text_ext._random import Seed
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.roots import root_rows
+from small_text_ext.protocols import class_probabilities
 from small_text_ext.query_strategies.committees import (
     FactorySource,
     HeadSource,
     Model,
     ModelSource,
     bootstrap_positions,
-    class_probabilities,
     crossfit_positions,
     dense_labels,
     number_of_classes,

@@ -17,7 +17,7 @@ from small_text_ext._random import preserved_global_state
 from small_text_ext.training.history import BestEpoch, TrainingHistory
 from small_text_ext.training.inference import PackedForward
 from small_text_ext.training.losses import weighted_losses
-from small_text_ext.training.seams import BatchSelector, Recorder
+from small_text_ext.training.seams import BatchSelector, Recorder, tell_trained
 from small_text_ext.training.tokens import TextTokenizer
 from small_text_ext.training.trainer import SelectiveTrainer, TokenizedItems, num_correct
 
@@ -283,6 +283,7 @@ class _Observer(TrainerCallback):
 
     def _observe(self, epoch: int) -> None:
         recorder = self.tuner.recorder
+        tell_trained(recorder, epoch)
         if recorder is None or recorder.observe == "training":
             return
         items = self.held_out if recorder.observe == "held_out" else self.trainer.items

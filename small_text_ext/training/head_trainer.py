@@ -26,6 +26,7 @@ from small_text_ext.training.seams import (
     checked_selection,
     looks_ahead,
     one_ahead,
+    tell_trained,
 )
 
 _EVALUATION_ROWS = 16_384
@@ -219,8 +220,8 @@ class _Run:
         batch = CandidateBatch(
             ids=self.data.ids[rows],
             labels=self.data.labels[rows],
-            inputs=self.data.inputs[rows],
-            score=lambda training=False: _logits(self.module, self.data.inputs[rows], training),
+            source=lambda: self.data.inputs[rows],
+            score=lambda training=False: _logits(self.module, batch.inputs, training),
             num_selected=math.ceil(len(rows) * self.plan.batch_size / self.candidate_size),
             epoch=epoch,
         )
@@ -229,6 +230,7 @@ class _Run:
         return rows[selection.positions], None if weights is None else weights.to(self.data.weights)
 
     def observe_epoch_end(self, epoch: int, held_out: HeadData | None) -> None:
+        tell_trained(self.recorder, epoch)
         if self.recorder is None or self.recorder.observe == "training":
             return
         data = held_out if self.recorder.observe == "held_out" else self.data

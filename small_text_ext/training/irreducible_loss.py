@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
+from scipy.sparse import issparse
 from scipy.special import expit, logit, softmax
 
 from small_text_ext._files import write_whole
@@ -38,6 +39,8 @@ class IrreducibleLosses:
     probabilities : numpy.ndarray of float64, shape (n, num_classes), or None, default=None
         What they were made of, where they are probabilities of a model that was not taught the
         items' own labels: then a changed label has an irreducible loss too.
+    smallest : float, default=1e-3
+        For that loss; see `losses_of`.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class IrreducibleLosses:
     labels: NDArray[Any]
     losses: NDArray[np.float64]
     probabilities: NDArray[np.float64] | None = None
+    smallest: float = 1e-3
 
     def __post_init__(self) -> None:
         if not len(self.keys) == len(self.labels) == len(self.losses):
@@ -108,7 +112,7 @@ class IrreducibleLosses:
                 f"loss is for {np.asarray(self.labels[rows[row]]).tolist()} "
                 f"({int((~same).sum())} such items): compute irreducible losses for these labels."
             )
-        values[~same] = losses_of(self.probabilities[rows[~same]], labels[~same])
+        values[~same] = losses_of(self.probabilities[rows[~same]], labels[~same], self.smallest)
         return values
 
     def save(self, path: str | Path) -> None:
@@ -123,7 +127,9 @@ class IrreducibleLosses:
         arrays: dict[str, Any] = {"labels": self.labels, "losses": self.losses}
         if self.probabilities is not None:
             arrays["probabilities"] = self.probabilities
-        header = json.dumps({"format": _FORMAT, "fingerprint": self.fingerprint})
+        header = json.dumps(
+            {"format": _FORMAT, "fingerprint": self.fingerprint, "smallest": self.smallest}
+        )
         np.savez_compressed(content, keys=np.array(self.keys), header=np.array(header), **arrays)
         write_whole(Path(path), lambda file: file.write(content.getvalue()))
 
@@ -157,7 +163,11 @@ class IrreducibleLosses:
                 f"{path} is no whole file of irreducible losses ({error}): compute them anew."
             ) from error
         known = cls(
-            tuple(read["keys"].tolist()), read["labels"], read["losses"], read.get("probabilities")
+            tuple(read["keys"].tolist()),
+            read["labels"],
+            read["losses"],
+            read.get("probabilities"),
+            float(header.get("smallest", 1e-3)),
         )
         if header.get("format") != _FORMAT or header.get("fingerprint") != known.fingerprint:
             raise ValueError(
@@ -169,10 +179,13 @@ class IrreducibleLosses:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of items, labels and losses."""
+        """A digest of all that is held."""
         digest = hashlib.sha256("\n".join(self.keys).encode())
         digest.update(np.ascontiguousarray(self.labels, dtype=np.float64).tobytes())
         digest.update(np.ascontiguousarray(self.losses).tobytes())
+        if self.probabilities is not None:
+            digest.update(np.ascontiguousarray(self.probabilities).tobytes())
+        digest.update(repr(self.smallest).encode())
         return digest.hexdigest()[:32]
 
     def _rows(self, keys: Sequence[str], labels: NDArray[Any]) -> NDArray[np.int64]:
@@ -244,6 +257,15 @@ def losses_of(
     [0.69, 6.91]
     """
     given = np.asarray(probabilities, dtype=np.float64)
+    raw: Any = labels
+    labels = np.asarray(raw.toarray() if issparse(raw) else raw)
+    if labels.ndim == 1:
+        labels = labels.astype(np.int64)
+        if len(labels) and not 0 <= labels.min() <= labels.max() < given.shape[-1]:
+            raise ValueError(
+                f"labels are between {labels.min()} and {labels.max()}: pass class ids from 0 to "
+                f"{given.shape[-1] - 1}, the columns of probabilities."
+            )
     if given.ndim != 2 or len(given) != len(labels):
         raise ValueError(
             f"probabilities have the shape {given.shape} for {len(labels)} labels: pass one row a "
@@ -376,7 +398,8 @@ def irreducible_losses(
     """
     number = resolved_temperature(temperature, probabilities, labels)
     scaled = tempered(probabilities, number, labels.ndim == 2)
-    return IrreducibleLosses(tuple(keys), labels, losses_of(scaled, labels, smallest), scaled)
+    losses = losses_of(scaled, labels, smallest)
+    return IrreducibleLosses(tuple(keys), labels, losses, scaled, smallest)
 
 
 def _pairs(keys: Sequence[str], labels: NDArray[Any]) -> Iterable[tuple[str, Any]]:

@@ -31,6 +31,8 @@ _logger = logging.getLogger(__name__)
 # Of a candidate batch: the share of its score that this share of the candidates holds is logged.
 _TOP_SHARE = 0.2
 _FEWEST_BATCHES = 2
+_EPSILON = 1e-7
+_SMALLEST_WEIGHT = 1e-3
 _MEASURED = ("already_correct", "negative", "mean_score", "concentration", "noisy")
 
 
@@ -47,6 +49,10 @@ class SideModel(Protocol):
 
     def update(self, batch: CandidateBatch, positions: Tensor) -> None:
         """Train it on what was selected; one that is frozen does nothing."""
+        ...
+
+    def end(self) -> None:
+        """Let go of what the fit needed."""
         ...
 
 
@@ -66,13 +72,8 @@ class SelectionLog:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Mark the noisy items: looking one up must not cost a search in each step."""
-        self._is_noisy: NDArray[np.bool_] | None = None
-        if self.known_noisy is not None:
-            # One more than the largest: what lies behind it is not known to be wrong.
-            size = int(self.known_noisy.max(initial=-1)) + 2
-            self._is_noisy = np.zeros(size, dtype=bool)
-            self._is_noisy[self.known_noisy] = True
+        """Sort the noisy items, in which each step looks its own up."""
+        self._sorted = None if self.known_noisy is None else np.unique(self.known_noisy)
 
     def frame(self) -> pd.DataFrame:
         """Return the log as a table.
@@ -82,10 +83,10 @@ class SelectionLog:
         pandas.DataFrame
             One row a step: ``step``; ``epoch``; ``num_candidates``; ``num_selected``;
             ``already_correct``, the share of the selected that the model predicted correctly before
-            the step; ``negative``, the share of the candidates whose score is below zero, which for
-            reducible losses are suspected of noise; ``mean_score`` of the selected;
-            ``concentration``, the share of the candidates' positive score that their best fifth
-            holds; ``noisy``, the share of the selected that is known to be wrong; and
+            the step, where it was asked; ``negative``, the share of the candidates whose score is
+            below zero, which for reducible losses are suspected of noise; ``mean_score`` of the
+            selected; ``concentration``, the share of the candidates' positive score that their best
+            fifth holds; ``noisy``, the share of the selected that is known to be wrong; and
             ``class_0``, ``class_1``, ..., shares of the selected. NaN where nothing was computed.
         """
         return pd.DataFrame(self.rows)
@@ -130,16 +131,45 @@ class SelectionLog:
             row["negative"] = np.count_nonzero(values < 0) / len(values)
             row["mean_score"] = float(values[chosen].mean())
             row["concentration"] = _concentration(values)
-        if self._is_noisy is not None:
+        if self._sorted is not None:
             row["noisy"] = float(self._noisy(batch.ids.numpy()[chosen]).mean())
         shares = _class_shares(labels, num_classes)
         row.update(zip(_class_columns(num_classes), shares, strict=True))
         self.rows.append(row)
 
     def _noisy(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        assert self._is_noisy is not None
-        known = self._is_noisy
-        return known[np.minimum(ids, len(known) - 1)]
+        assert self._sorted is not None
+        if not len(self._sorted):
+            return np.zeros(len(ids), dtype=bool)
+        places = np.minimum(np.searchsorted(self._sorted, ids), len(self._sorted) - 1)
+        return np.asarray(self._sorted[places] == ids)
+
+
+def checked_ids(ids: ArrayLike) -> NDArray[np.int64]:
+    """Return ids of items, checked.
+
+    Parameters
+    ----------
+    ids : array-like of int
+        Positions in the training set.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If they are a mask, or one is negative.
+    """
+    given = np.asarray(ids)
+    if given.dtype == bool:
+        raise ValueError("known_noisy is a mask: pass positions, numpy.flatnonzero(mask).")
+    found = given.astype(np.int64)
+    if len(found) and found.min() < 0:
+        raise ValueError(f"known_noisy holds {found.min()}: pass positions in the training set.")
+    return found
 
 
 class ScoreSelector:
@@ -177,8 +207,8 @@ class ScoreSelector:
         Cut scores off at zero, as REDUCR does: suspected noise is no worse than what is learnt.
     class_weight_rate : float, default=0.0
         Above 0, each class's scores are multiplied by a weight that grows where the class's
-        positive scores are high, by ``exp(rate * mean score)`` a step, as REDUCR's do: it protects
-        the worst class. Single-label tasks only.
+        positive scores are high, by ``exp(rate * mean score)`` a step: it protects the worst
+        class. Single-label tasks only.
     scorer : SideModel or None, default=None
         A cheaper model whose logits are scored instead of the trained one's; see `HeadSideModel`
         and `EncoderSideModel`.
@@ -216,6 +246,8 @@ class ScoreSelector:
     Differences from the authors' code: "boltzmann" draws distinct items; stale choices are not
     carried over from one epoch to the next, and none is left untrained at the end; scores that are
     broken there (Boltzmann to uniform, loss plus conditional entropy) are not taken over;
+    REDUCR moves its class weights by the loss of each class on a hold-out set, with a model of
+    irreducible losses a class; here positive scores move them, and one model does.
     ``already_correct`` is measured, which the paper plots and its code does not compute; steps
     without a noisy item count in the log.
 
@@ -277,7 +309,12 @@ class ScoreSelector:
         self.positive_part = positive_part
         self.class_weight_rate = class_weight_rate
         self.scorer, self.irreducible_model = scorer, irreducible_model
-        self.known_noisy = None if known_noisy is None else np.asarray(known_noisy, dtype=np.int64)
+        if scorer is not None and self.num_samples > 1:
+            raise ValueError(
+                f"scorer makes one pass, and the score compares {self.num_samples}: leave scorer "
+                "out, or pass a score of one pass."
+            )
+        self.known_noisy = None if known_noisy is None else checked_ids(known_noisy)
         self.stale = stale
         self.log = SelectionLog(self.known_noisy)
 
@@ -289,19 +326,46 @@ class ScoreSelector:
         self._class_weights = torch.ones(plan.num_classes)
         if self.class_weight_rate > 0 and plan.multi_label:
             raise ValueError("class_weight_rate is for single-label tasks: leave it at 0.")
+        size = self._candidate_size(plan.batch_size)
+        if not self.has_choice(len(plan.ids), plan.batch_size):
+            _logger.info(
+                "Training on all of %d items: a choice needs two candidate batches of %d, more "
+                "than the %d that are trained; change selected_fraction, or batch_size.",
+                len(plan.ids),
+                size,
+                plan.batch_size,
+            )
+            return plan.batch_size
         self._losses = self._checked_irreducible(plan.ids)
         for model in self._side_models():
             model.begin(plan)
-        size = max(plan.batch_size, round(plan.batch_size / self.selected_fraction))
-        if size > plan.batch_size and len(plan.ids) < _FEWEST_BATCHES * size:
-            _logger.info(
-                "Training on all of %d items: a choice needs two candidate batches of %d; raise "
-                "selected_fraction, or lower batch_size.",
-                len(plan.ids),
-                size,
-            )
-            return plan.batch_size
         return size
+
+    def has_choice(self, num_items: int, batch_size: int) -> bool:
+        """Return whether a set is large enough to choose from: two candidate batches.
+
+        Parameters
+        ----------
+        num_items : int
+            Items of the set.
+        batch_size : int
+            Items that a step trains.
+
+        Returns
+        -------
+        bool
+            False where all items are trained.
+        """
+        size = self._candidate_size(batch_size)
+        return size > batch_size and num_items >= _FEWEST_BATCHES * size
+
+    def _candidate_size(self, batch_size: int) -> int:
+        return max(batch_size, round(batch_size / self.selected_fraction))
+
+    def end(self) -> None:
+        """Let the models beside go, after a fit."""
+        for model in self._side_models():
+            model.end()
 
     def select(self, batch: CandidateBatch) -> Selection:
         """Choose what is trained; see `BatchSelector.select`."""
@@ -329,9 +393,17 @@ class ScoreSelector:
             scores = scores.clamp(min=0)
         if self.class_weight_rate > 0:
             scores = self._weighted(scores, batch.labels.to(device))
-        if logits is not None and logits.ndim == 3:
-            logits = logits.softmax(dim=-1).mean(dim=0)
-        return scores, logits
+        return scores, self._own_logits(logits)
+
+    def _own_logits(self, logits: Tensor | None) -> Tensor | None:
+        """Return the trained model's logits, those of the mean of its passes; None if not asked."""
+        if logits is None or self.scorer is not None:
+            return None
+        if logits.ndim == 2:
+            return logits
+        if self._plan.multi_label:
+            return torch.logit(logits.sigmoid().mean(dim=0), eps=_EPSILON)
+        return logits.softmax(dim=-1).mean(dim=0).clamp(min=_EPSILON).log()
 
     def _logits(self, batch: CandidateBatch) -> Tensor | None:
         if not self.score.needs_logits:
@@ -355,8 +427,11 @@ class ScoreSelector:
                 continue
             gain = scores[labels == label].clamp(min=0).mean()
             weights[label] = weights[label] * torch.exp(self.class_weight_rate * gain)
-        self._class_weights = (weights / weights.mean()).cpu()
-        return scores * self._class_weights.to(scores)[labels]
+        # Never so small that a class could not come back.
+        self._class_weights = (weights / weights.mean()).clamp(min=_SMALLEST_WEIGHT).cpu()
+        # What is not worth learning is no more so in a class that is.
+        factors = self._class_weights.to(scores)[labels]
+        return torch.where(scores > 0, scores * factors, scores)
 
     def _temperature(self, batch: CandidateBatch) -> float:
         last = max(self._plan.num_epochs - 1, 1)
@@ -382,8 +457,8 @@ class ScoreSelector:
                 f"There are irreducible losses of {len(self.irreducible)} items, and item "
                 f"{largest} is trained: they were computed for another training set."
             )
-        missing = [int(i) for i in ids if not np.isfinite(self.irreducible[int(i)])]
-        if missing:
+        missing = ids.numpy()[~np.isfinite(self.irreducible[ids.numpy()])]
+        if len(missing):
             raise ValueError(
                 f"The irreducible loss of item {missing[0]} is {self.irreducible[missing[0]]} "
                 f"({len(missing)} such items): compute it anew, or leave the items out."
@@ -407,11 +482,11 @@ def _check_options(
             f"selected_fraction is {selected_fraction}: pass a share above 0 and at most 1; more "
             "cannot be trained than there are candidates."
         )
-    if warmup_epochs < 0:
+    if warmup_epochs < 0 or warmup_epochs != int(warmup_epochs):
         raise ValueError(f"warmup_epochs is {warmup_epochs}: pass an integer of at least 0.")
-    if num_samples is not None and num_samples < 1:
+    if num_samples is not None and (num_samples < 1 or num_samples != int(num_samples)):
         raise ValueError(f"num_samples is {num_samples}: pass an integer of at least 1.")
-    if rate < 0:
+    if not rate >= 0:
         raise ValueError(f"class_weight_rate is {rate}: pass a number of at least 0.")
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from small_text_ext._random import derived_generator
@@ -64,10 +65,8 @@ class CandidateBatch:
         Positions in the training set, on the CPU.
     labels : torch.Tensor, shape (b,) of int64, or (b, num_classes) of float32 if multi-label
         The labels.
-    inputs : Any
-        What is trained on, for a selector that asks a model of its own: vectors of shape (b, d)
-        for a head, a list of b encoded texts without padding for an encoder, as `PackedForward`
-        takes them.
+    source : Any
+        The ``inputs``, or a function that gathers them when they are asked for.
     score : callable
         ``score(training=False)`` is one forward pass of the current model over the candidates,
         logits of shape (b, num_classes) without a gradient; with ``training=True`` dropout is on,
@@ -81,10 +80,19 @@ class CandidateBatch:
 
     ids: torch.Tensor
     labels: torch.Tensor
-    inputs: Any
+    source: Any
     score: Callable[..., torch.Tensor]
     num_selected: int
     epoch: int
+
+    @cached_property
+    def inputs(self) -> Any:  # noqa: ANN401
+        """What is trained on, for a selector that asks a model of its own.
+
+        Vectors of shape (b, d) for a head, a list of b encoded texts without padding for an
+        encoder, as `PackedForward` takes them.
+        """
+        return self.source() if callable(self.source) else self.source
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +167,23 @@ class Recorder(Protocol):
         a fit that failed this is not called.
         """
         ...
+
+
+def tell_trained(recorder: Recorder | None, epoch: int) -> None:
+    """Tell a recorder that an epoch is trained, before anything is shown to it.
+
+    A recorder that wants to know, to stop a clock, has a method ``epoch_trained(epoch)``.
+
+    Parameters
+    ----------
+    recorder : Recorder or None
+        The recorder.
+    epoch : int
+        The epoch, from 0.
+    """
+    told = getattr(recorder, "epoch_trained", None)
+    if told is not None:
+        told(epoch)
 
 
 class UniformSelector:

@@ -101,6 +101,10 @@ class _OwnModel(ABC):
             training_loss(logits, labels.to(logits.device)).mean().backward()  # type: ignore[no-untyped-call]
         running.optimizer.step()
 
+    def end(self) -> None:
+        """Let go of the running model; see `SideModel.end`."""
+        self._running = None
+
     @abstractmethod
     def _made(self, plan: FitPlan, batch: CandidateBatch) -> _Running:
         """Return what a fit starts with, when its first candidates are known."""

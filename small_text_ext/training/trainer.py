@@ -385,7 +385,7 @@ class SelectiveTrainer(Trainer):
         batch = CandidateBatch(
             ids=items.ids[rows],
             labels=items.labels[rows].to(self.args.device),
-            inputs=features,
+            source=features,
             score=lambda training=False: self._score(features, training),
             num_selected=math.ceil(len(rows) * self.plan.batch_size / self.candidate_size),
             epoch=self._epoch(),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -178,3 +179,40 @@ def test_a_suite_may_set_what_is_no_model_and_no_array() -> None:
     names = selection_parameters()
     assert {"score", "noise", "class_weight_rate", "training_mode", "temperature"} <= names
     assert not names & {"self", "options", "irreducible", "scorer", "known_noisy"}
+
+
+def test_the_pass_over_the_test_set_is_not_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    from small_text_ext.training import head_trainer
+
+    original = head_trainer._logits
+
+    def slow(module: Any, inputs: Any, training: bool = False) -> Any:  # noqa: ANN401
+        if len(inputs) == len(TEST):
+            time.sleep(0.2)
+        return original(module, inputs, training)
+
+    monkeypatch.setattr(head_trainer, "_logits", slow)
+    for each in run_selection(task(score="loss")).evaluations:
+        assert each.seconds["evaluate"] >= 0.2
+        assert each.seconds["fit"] < each.seconds["evaluate"]
+
+
+def test_vectors_are_on_the_bill_of_what_needs_them() -> None:
+    found = {
+        score: run_selection(replace(task(score=score), vector_seconds=1.0)).evaluations[0]
+        for score in ("uniform", "reducible_loss", "core-set-entropy")
+    }
+    billed = {score: each.seconds["irreducible"] for score, each in found.items()}
+    assert billed["uniform"] == 0
+    assert min(billed["reducible_loss"], billed["core-set-entropy"]) > len(LABELS)
+
+
+@pytest.mark.parametrize("method", ["entropy", "least-confidence", "forgetting"])
+def test_a_core_set_is_chosen_once_and_trained_whole(method: str) -> None:
+    found = run_selection(task(score=f"core-set-{method}", noise=0.2))
+    assert len(found.rows) == 120
+    assert [each.step for each in found.evaluations] == [15, 30, 45, 60]
+    assert found.evaluations[0].seconds["irreducible"] > 0
+    shares = [each.metrics["selected_noisy"] for each in found.evaluations]
+    assert shares[0] is not None
+    assert shares == [shares[0]] * 4

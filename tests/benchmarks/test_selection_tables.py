@@ -98,7 +98,32 @@ def test_steps_to_the_target_are_those_of_the_first_evaluation_that_reaches_it()
 def test_a_method_that_never_gets_there_counts_with_all_its_steps() -> None:
     rows = cells(selection_table(comparison()))
     assert rows["loss"][4:6] == ["-", "0/6"]
-    assert float(rows["loss"][6].split(" ")[0]) == pytest.approx(40 / 60, abs=0.01)
+    assert rows["loss"][6].startswith("at most 0.67 [")
+    assert rows["loss"][7].startswith("at most 0.67 [")
+
+
+def test_a_shorter_run_that_never_gets_there_is_not_faster_for_it() -> None:
+    short = [unit("short", seed, SLOW[:3], score="loss") for seed in range(NUM_SEEDS)]
+    rows = cells(selection_table(comparison(*short)))
+    assert rows["short"][4:6] == ["-", "0/6"]
+    assert rows["short"][6].startswith("at most 0.67 [")
+
+
+def test_an_ablation_of_uniform_is_no_reference() -> None:
+    other = [unit("a-half", seed, FAST, score="uniform", lr=0.5) for seed in range(NUM_SEEDS)]
+    marked = [
+        result.model_copy(
+            update={
+                "spec": result.spec.model_copy(
+                    update={"method": result.spec.method.model_copy(update={"ablation": True})}
+                )
+            }
+        )
+        for result in other
+    ]
+    found = comparison(*marked)
+    assert found.uniform is not None
+    assert found.uniform.name == "uniform"
 
 
 def test_what_was_done_to_the_data_is_compared_apart() -> None:

@@ -10,6 +10,7 @@ import dill
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from small_text import (
     ConfidenceEnhancedLinearSVC,
@@ -23,6 +24,7 @@ from small_text_ext import (
     MLPClassification,
     MLPClassificationFactory,
     MLPModelArguments,
+    TextPairDataset,
     TransformerClassificationFactory,
 )
 from small_text_ext.classifiers.crossfit import deal_folds
@@ -123,13 +125,13 @@ def test_a_hold_out_set_judges_the_training_set() -> None:
     source = HoldOutIrreducibleLoss(held)
     losses = source.losses(train_set, train_set.y, seed=0).losses
     assert losses[wrong].min() > losses[~wrong].mean()
-    assert source.trained_rows(train_set.y, 0).tolist() == list(range(120))
+    assert source.trained_rows(train_set, train_set.y, 0).tolist() == list(range(120))
 
 
 def test_a_share_that_is_split_off_is_not_trained() -> None:
     train_set, _ = planted(100)
     source = HoldOutIrreducibleLoss(0.25)
-    rows = source.trained_rows(train_set.y, 3)
+    rows = source.trained_rows(train_set, train_set.y, 3)
     assert len(rows) == 75
     left = np.setdiff1d(np.arange(100), rows)
     assert set(train_set.y[left].tolist()) == {0, 1, 2}
@@ -335,6 +337,126 @@ def test_options_out_of_range_are_named(make: Any, error: Any, message: str) -> 
 
 
 def test_the_default_suits_vectors_alone() -> None:
-    train_set = dataset(np.zeros((4, 2), dtype=np.float32), np.array([0, 1, 0, 1]))
+    train_set = dataset(
+        np.eye(4, 2, dtype=np.float32) + np.arange(4)[:, None], np.array([0, 1, 0, 1])
+    )
     losses = CrossFitIrreducibleLoss().losses(train_set, train_set.y, seed=0)
     assert np.isfinite(losses.losses).all()
+
+
+def test_columns_are_those_of_their_classes_where_a_fold_lacks_one() -> None:
+    train_set, _ = planted(60, noise=0.0)
+    kept = np.concatenate([np.flatnonzero(train_set.y != 1), np.flatnonzero(train_set.y == 1)[:1]])
+    few = train_set[kept]
+    factory = SklearnClassifierFactory(LogisticRegression(), 3)
+    losses = CrossFitIrreducibleLoss(factory, temperature=1.0).losses(few, few.y, seed=0).losses
+    assert np.median(losses[few.y == 2]) < 0.5
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.75, 0.9])
+def test_as_much_is_held_out_as_asked_for(share: float) -> None:
+    train_set, _ = planted(120)
+    rows = HoldOutIrreducibleLoss(np.float32(share)).trained_rows(train_set, train_set.y, 3)
+    assert abs(len(rows) - (1 - share) * 120) <= 1
+    counts = np.bincount(train_set.y, minlength=3)
+    kept = np.bincount(train_set.y[rows], minlength=3)
+    np.testing.assert_allclose(kept, (1 - share) * counts, atol=2)
+
+
+def test_twins_are_on_one_side_and_in_one_fold() -> None:
+    first, _ = planted(60)
+    x = np.concatenate([first.x, first.x])
+    twice = dataset(np.asarray(x, dtype=np.float32), np.concatenate([first.y, first.y]))
+    rows = HoldOutIrreducibleLoss(0.5).trained_rows(twice, twice.y, 0)
+    assert len(rows) == 60
+    assert set(rows % 60) == set(rows[rows < 60])
+    losses = CrossFitIrreducibleLoss().losses(twice, twice.y, seed=0).losses
+    np.testing.assert_array_equal(losses[:60], losses[60:])
+
+
+def test_unknown_classes_leave_the_temperature_of_the_others_alone() -> None:
+    train_set, _ = planted(120, noise=0.0)
+    lonely = SklearnDataset(
+        np.concatenate([train_set.x, np.eye(3, train_set.x.shape[1]) * 9]).astype(np.float32),
+        np.concatenate([train_set.y, [3, 4, 5]]),
+        target_labels=np.arange(6),
+    )
+    source = CrossFitIrreducibleLoss(temperature="fit")
+    losses = source.losses(lonely, lonely.y, seed=0).losses
+    assert (losses[120:] == 0).all()
+    alone = source.losses(train_set, train_set.y, seed=0).losses
+    assert losses[:120].mean() < 2 * alone.mean() + 0.05
+
+
+def test_a_set_too_small_to_choose_from_is_trained_whole() -> None:
+    train_set, _ = planted(120)
+    source = HoldOutIrreducibleLoss(0.25)
+    clf = ReducibleLossClassification(base(batch_size=64), source, seed=0).fit(train_set)
+    assert clf.irreducible_losses_ is None
+    plain = base(batch_size=64).new().fit(train_set)
+    np.testing.assert_array_equal(clf.predict_proba(train_set), plain.predict_proba(train_set))
+    ReducibleLossClassification(base(), seed=0).fit(train_set[[0]])
+
+
+def test_sources_leave_the_global_generators_alone_and_repeat() -> None:
+    train_set, _ = planted(60)
+    factory = SklearnClassifierFactory(RandomForestClassifier(n_estimators=5), 3)
+    source = CrossFitIrreducibleLoss(factory)
+    before = np.random.get_state()[1].copy()  # type: ignore[index] # noqa: NPY002
+    losses = [source.losses(train_set, train_set.y, seed=4).losses for _ in range(2)]
+    assert (before == np.random.get_state()[1]).all()  # type: ignore[index] # noqa: NPY002
+    np.testing.assert_array_equal(losses[0], losses[1])
+
+
+def test_a_scikit_learn_model_judges_a_hold_out_set_too() -> None:
+    train_set, _ = planted(60)
+    held, _ = planted(60, noise=0.0, seed=8)
+    factory = SklearnClassifierFactory(LogisticRegression(), 3)
+    losses = HoldOutIrreducibleLoss(held, factory).losses(train_set, train_set.y, seed=0)
+    assert len(losses) == 60
+
+
+def test_what_the_classifier_knows_of_classes_holds_for_the_source() -> None:
+    train_set, _ = planted(120)
+    some = train_set[np.flatnonzero(train_set.y != 2)]
+    with pytest.warns(UserWarning, match="target_labels=None"):
+        inferred = SklearnDataset(np.asarray(some.x), some.y)
+    clf = ReducibleLossClassification(base(), selected_fraction=0.5, seed=0).fit(inferred)
+    assert clf.irreducible_losses_ is not None
+    assert clf.irreducible_losses_.probabilities is not None
+    assert clf.irreducible_losses_.probabilities.shape == (len(some), 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda: ReducibleLossClassification(base(), irreducible=np.zeros(4)),
+            TypeError,
+            "pass irreducible_loss",
+        ),
+        (
+            lambda: ReducibleLossClassification(base(), known_noisy=np.array([True, False])),
+            ValueError,
+            "known_noisy is a mask",
+        ),
+        (
+            lambda: ReducibleLossClassification(base(), known_noisy=[-1]),
+            ValueError,
+            "known_noisy holds -1",
+        ),
+    ],
+)
+def test_what_would_be_misread_is_refused(
+    make: Any,  # noqa: ANN401
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_vectors_of_what_is_no_text_are_refused() -> None:
+    pairs = TextPairDataset([("a", "b"), ("c", "d")], np.array([0, 1]), target_labels=np.arange(2))
+    with pytest.raises(TypeError, match="vectors encodes texts, and the items are of type tuple"):
+        CrossFitIrreducibleLoss(vectors=OddWords()).losses(pairs, pairs.y, seed=0)

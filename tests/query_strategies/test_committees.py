@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from small_text import SklearnClassifier, SklearnClassifierFactory, SklearnDataset, TextDataset
 
 from small_text_ext import MLPClassificationFactory, MLPModelArguments, PoolEmbeddings
+from small_text_ext.protocols import class_probabilities
 from small_text_ext.query_strategies.committees import (
     FactorySource,
     HeadSource,
     bootstrap_positions,
-    class_probabilities,
     crossfit_positions,
     dense_labels,
     fit_head,

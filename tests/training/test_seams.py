@@ -30,7 +30,7 @@ def batch(size: int, num_selected: int) -> CandidateBatch:
     return CandidateBatch(
         ids=torch.arange(size),
         labels=torch.zeros(size, dtype=torch.int64),
-        inputs=torch.zeros(size, 3),
+        source=torch.zeros(size, 3),
         score=lambda training=False: torch.zeros(size, 2),
         num_selected=num_selected,
         epoch=0,
