@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, get_args
 
 import torch
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+# On a CPU a kernel is compiled for each shape of a batch, and the library keeps 1,024 of them: some
+# half a gigabyte, which fills up round by round. It reads the variable at its first kernel.
+_KERNEL_CACHE, _KERNELS_KEPT = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128"
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -28,6 +33,12 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
     torch.dtype or None
         What to autocast to.
 
+    Notes
+    -----
+    bfloat16 on a CPU sets the environment variable ``ONEDNN_PRIMITIVE_CACHE_CAPACITY`` to 128 where
+    it is not set: kernels are compiled for each shape of a batch, and by default so many are kept
+    that memory grows over dozens of fits. It has an effect before the first kernel of a process.
+
     Raises
     ------
     ValueError
@@ -36,11 +47,13 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
     if precision not in get_args(Precision):
         raise ValueError(f"precision is {precision!r}: pass one of {get_args(Precision)}.")
     if precision == "auto":
-        return torch.bfloat16 if has_bfloat16(device) else None
+        precision = "bfloat16" if has_bfloat16(device) else "float32"
     if precision == "float16" and device.type != "cuda":
         raise ValueError(
             f"precision is 'float16', but the device is {device}: pass 'auto' or 'bfloat16'."
         )
+    if precision == "bfloat16" and device.type == "cpu":
+        os.environ.setdefault(_KERNEL_CACHE, _KERNELS_KEPT)
     return _DTYPES.get(precision)
 
 

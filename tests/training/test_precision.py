@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -54,3 +56,17 @@ def test_autocast_changes_products_and_nothing_else() -> None:
 def test_the_device_that_was_asked_for() -> None:
     assert default_device("cpu") == CPU
     assert default_device(None).type in {"cpu", "cuda", "mps"}
+
+
+def test_bfloat16_on_a_cpu_bounds_the_kernels_that_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.delenv(name, raising=False)
+    resolve_precision("float32", CPU)
+    assert name not in os.environ
+    resolve_precision("bfloat16", CPU)
+    assert os.environ[name] == "128"
+    monkeypatch.setenv(name, "1024")
+    resolve_precision("bfloat16", CPU)
+    assert os.environ[name] == "1024", "what a user has set stays"
