@@ -223,6 +223,11 @@ class ExpectedReducibleLoss(PoolScoringStrategy):
         if self.informed is not None and not _is_factory(self.informed):
             offered = context.dataset[context.unlabeled]
             return class_probabilities(self.informed, offered, number_of_classes(context))
+        if not len(context.labeled) and self.hold_out is None:
+            raise ValueError(
+                "There is no labelled text, and so nothing to inform a model by: label some at "
+                "random first, or pass a hold_out, a fitted classifier or probabilities."
+            )
         source = self._source(context)
         model = source.fit(np.arange(len(context.labeled)), seed)
         return np.asarray(source.predict([model], context.unlabeled)[0])

@@ -527,3 +527,12 @@ def test_texts_with_frozen_vectors_beside_them(world: World) -> None:
     strategy = ExpectedReducibleLoss(None, world.pool, seed=0)
     picks = world.query(strategy, clf=Blind(), dataset=dataset)
     assert (world.cluster[picks] == LEARNT_B).all(), "learnt by the vectors, and not by the texts"
+
+
+def test_without_a_label_there_is_nothing_to_inform_a_model_by() -> None:
+    x = np.eye(6, 4, dtype=np.float32)
+    data_set = SklearnDataset(x, np.zeros(6, dtype=int), target_labels=np.arange(2))
+    clf = penalised(SklearnDataset(x, np.arange(6) % 2, target_labels=np.arange(2)))
+    nothing = np.empty(0, dtype=np.int64)
+    with pytest.raises(ValueError, match="There is no labelled text, and so nothing to inform"):
+        ExpectedReducibleLoss(embeddings=x).query(clf, data_set, np.arange(6), nothing, nothing, 2)
