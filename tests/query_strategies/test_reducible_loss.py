@@ -530,7 +530,7 @@ def test_texts_with_frozen_vectors_beside_them(world: World) -> None:
 
 
 def test_without_a_label_there_is_nothing_to_inform_a_model_by() -> None:
-    x = np.eye(6, 4, dtype=np.float32)
+    x = np.eye(6, dtype=np.float32)
     data_set = SklearnDataset(x, np.zeros(6, dtype=int), target_labels=np.arange(2))
     clf = penalised(SklearnDataset(x, np.arange(6) % 2, target_labels=np.arange(2)))
     nothing = np.empty(0, dtype=np.int64)
