@@ -371,7 +371,6 @@ _known: dict[str, _Irreducible] = {}
 def _irreducible(
     task: SelectionTask, labels: Labels, rows: Rows, held: Rows, test_rows: Rows
 ) -> _Irreducible:
-    from small_text_ext.classifiers.crossfit import default_factory
     from small_text_ext.classifiers.reducible_loss import (
         CrossFitIrreducibleLoss,
         HoldOutIrreducibleLoss,
@@ -393,9 +392,8 @@ def _irreducible(
     values = np.full(len(labels), np.nan)
     values[rows] = source.losses(train, labels[rows], task.seed).losses
     seconds = time.perf_counter() - start
-    judge = default_factory(vectors[taught]).new().fit(vectors[taught])
-    predicted = judge.predict(task.test_vectors[test_rows])
-    accuracy = float((predicted == task.test_labels[test_rows]).mean())
+    judged = source.judge(vectors[taught], task.test_vectors[test_rows], task.num_classes)
+    accuracy = float((judged.argmax(axis=1) == task.test_labels[test_rows]).mean())
     while len(_known) >= _KEPT_ALIVE:
         _known.pop(next(iter(_known)))
     _known[key] = _Irreducible(values, seconds, accuracy)

@@ -12,7 +12,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from small_text import SklearnDataset
+from sklearn.linear_model import LogisticRegression
+from small_text import SklearnClassifierFactory, SklearnDataset
 
 from small_text_ext._random import (
     Seed,
@@ -196,16 +197,33 @@ class IrreducibleLoss(ABC):
             self._cache.update(zip(new, made, strict=True))
         return np.stack([self._cache[key] for key in keys])
 
-    def _probabilities(
+    def judge(
         self,
         train_set: Any,  # noqa: ANN401
         others: Any,  # noqa: ANN401
         num_classes: int,
-        seed: int,
+        seed: int = 0,
         validate: bool = False,
     ) -> NDArray[np.float64]:
-        """Train a model on some items, and return its probabilities of others."""
-        factory = self.factory or default_factory(train_set, num_classes)
+        """Train the model behind the losses on some items, and return its probabilities of others.
+
+        Parameters
+        ----------
+        train_set, others : small_text.data.Dataset
+            Items as the model takes them: vectors, where it is logistic regression.
+        num_classes : int
+            Columns of the result.
+        seed : int, default=0
+            For a model that draws from the global generators, which are put back after it.
+        validate : bool, default=False
+            Choose the epoch by the loss on the others, where the model knows epochs.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (m, num_classes)
+            Neither scaled nor clipped.
+        """
+        factory = self.factory or _logistic_regression(train_set, num_classes)
         # The host's classifiers draw from the global generators.
         with preserved_global_state(seed, torch=True):
             clf = factory.new()
@@ -303,7 +321,7 @@ class CrossFitIrreducibleLoss(IrreducibleLoss):
                     f"All {len(labels)} items have the same content: out of fold there is nothing "
                     "to judge them by; label others, or pass a HoldOutIrreducibleLoss."
                 )
-            probabilities[inside] = self._probabilities(
+            probabilities[inside] = self.judge(
                 judged[outside], judged[inside], classes, seed + int(fold)
             )
             unseen[inside] = ~_is_taught(labels[inside], labels[outside])
@@ -429,7 +447,7 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
         if self.absent == "raise":
             _check_taught(labels[rows], taught)
         validate = self.validate and self.factory is not None
-        probabilities = self._probabilities(
+        probabilities = self.judge(
             self._judged(held), self._judged(train_set[rows]), classes, seed, validate
         )
         own_keys = tuple(keys[row] for row in rows)
@@ -713,6 +731,13 @@ def _is_taught(labels: NDArray[Any], taught: NDArray[Any]) -> NDArray[np.bool_]:
         return np.isin(labels, taught)
     known = taught.any(axis=0)
     return np.asarray((~labels.astype(bool) | known).all(axis=1))
+
+
+def _logistic_regression(train_set: Any, num_classes: int) -> Any:  # noqa: ANN401
+    """Return a factory of logistic regressions (C = 1), scikit-learn's where it can."""
+    if train_set.is_multi_label or len(np.unique(train_set.y)) < 2:
+        return default_factory(train_set, num_classes)
+    return SklearnClassifierFactory(LogisticRegression(max_iter=1000), num_classes)
 
 
 def _num_classes(train_set: Any, given: int | None) -> int:  # noqa: ANN401

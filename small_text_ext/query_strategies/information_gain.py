@@ -44,8 +44,9 @@ def expected_reducible_loss(
         Whether classes are independent: then the scores of the binary tasks are summed.
     smallest : float, default=1e-3
         Probabilities are raised to it, or to a tenth of an even share where that is less (0.05 of
-        two classes, 0.001 of a hundred: larger values have no effect there), then normalised again, so that one probability near zero does
-        not outweigh the pool. Larger values forgive models that are too sure.
+        two classes, 0.001 of a hundred: larger values have no effect there), then normalised
+        again, so that one probability near zero does not outweigh the pool. Larger values forgive
+        models that are too sure.
 
     Returns
     -------

@@ -17,6 +17,7 @@ from small_text_ext._random import preserved_global_state
 from small_text_ext.training.history import BestEpoch, TrainingHistory
 from small_text_ext.training.inference import PackedForward
 from small_text_ext.training.losses import weighted_losses
+from small_text_ext.training.memory import return_memory
 from small_text_ext.training.seams import BatchSelector, Recorder, tell_trained
 from small_text_ext.training.tokens import TextTokenizer
 from small_text_ext.training.trainer import SelectiveTrainer, TokenizedItems, num_correct
@@ -350,4 +351,5 @@ def _release(trainer: SelectiveTrainer, model: Any) -> None:  # noqa: ANN401
             setattr(holder, name, None)
     model.zero_grad(set_to_none=True)
     trainer.accelerator.free_memory()
+    return_memory()
     model.eval()

@@ -363,7 +363,7 @@ def resolved_temperature(
     if not isinstance(temperature, str):
         return float(temperature)
     fitted = fitted_temperature(probabilities, labels)
-    return fitted if temperature == "fit" else fitted / _SHARPENING
+    return fitted if temperature == "fit" or labels.ndim == 2 else fitted / _SHARPENING
 
 
 def irreducible_losses(
@@ -387,7 +387,9 @@ def irreducible_losses(
         Scales them before. "fit" finds the one that suits these labels best, which draws a model
         that is too sure of itself back. Where labels are wrong that is too far: it expects wrong
         labels, the trained classifier does not, and what that one pays for them looks reducible.
-        "sharp" is half of the fitted one. 1 leaves the probabilities as they are.
+        "sharp" is half of the fitted one; in a multi-label task it is the fitted one, since nearly
+        all labels are absent there, and a sharper model calls every present one noise. 1 leaves the
+        probabilities as they are.
     smallest : float, default=1e-3
         As in `losses_of`.
 

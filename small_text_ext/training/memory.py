@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 
 import torch
 
@@ -25,6 +27,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, Exception) and bool(should_reduce_batch_size(error))
+
+
+def return_memory() -> None:
+    """Give what was freed on the CPU back to the system; does nothing where the allocator can't.
+
+    Batches differ in shape, so what a fit frees is in pieces, which glibc keeps: over dozens of
+    fits of an active learner it kept half a gigabyte.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def free_memory() -> None:

@@ -517,7 +517,7 @@ CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
     },
     "ReducibleLossClassification": {
         "cross-fit": reducible_loss(),
-        "stale": reducible_loss(stale=True),
+        "stale": reducible_loss(stale=True, selected_fraction=0.8),
         "multi-label": reducible_loss(multi_label=True, selected_fraction=0.8),
     },
     "TransformerClassification": {

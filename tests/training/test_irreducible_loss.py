@@ -124,6 +124,10 @@ def test_sharp_is_half_of_the_fitted_temperature() -> None:
     assert resolved_temperature("fit", probabilities, labels) == fitted
     assert resolved_temperature("sharp", probabilities, labels) == fitted / 2
     assert resolved_temperature(0.3, probabilities, labels) == 0.3
+    many = np.eye(4)[labels]
+    assert resolved_temperature("sharp", probabilities, many) == pytest.approx(
+        fitted_temperature(probabilities, many)
+    )
     keys = item_keys(map(str, range(300)))
     default = irreducible_losses(keys, labels, probabilities)
     halved = irreducible_losses(keys, labels, probabilities, temperature=fitted / 2)
