@@ -10,8 +10,6 @@ import torch
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-# On a CPU a kernel is compiled for each shape of a batch, and the library keeps 1,024 of them: some
-# half a gigabyte, which fills up round by round. It reads the variable at its first kernel.
 _KERNEL_CACHE, _KERNELS_KEPT = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128"
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -35,9 +33,10 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
 
     Notes
     -----
-    bfloat16 on a CPU sets the environment variable ``ONEDNN_PRIMITIVE_CACHE_CAPACITY`` to 128 where
-    it is not set: kernels are compiled for each shape of a batch, and by default so many are kept
-    that memory grows over dozens of fits. It has an effect before the first kernel of a process.
+    Where a CPU has bfloat16, importing this module sets the environment variable
+    ``ONEDNN_PRIMITIVE_CACHE_CAPACITY`` to 128, unless it is set: kernels are compiled for each
+    shape of a batch, and by default 1,024 are kept, so that memory grows over dozens of fits. It
+    has an effect before the first kernel of a process.
 
     Raises
     ------
@@ -52,8 +51,6 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
         raise ValueError(
             f"precision is 'float16', but the device is {device}: pass 'auto' or 'bfloat16'."
         )
-    if precision == "bfloat16" and device.type == "cpu":
-        os.environ.setdefault(_KERNEL_CACHE, _KERNELS_KEPT)
     return _DTYPES.get(precision)
 
 
@@ -76,6 +73,10 @@ def has_bfloat16(device: torch.device) -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+if has_bfloat16(torch.device("cpu")):
+    os.environ.setdefault(_KERNEL_CACHE, _KERNELS_KEPT)
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:

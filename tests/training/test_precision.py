@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from small_text_ext.training.precision import (
     has_bfloat16,
     resolve_precision,
 )
+from tests.sources import ROOT
 
 CPU = torch.device("cpu")
 
@@ -58,15 +61,20 @@ def test_the_device_that_was_asked_for() -> None:
     assert default_device(None).type in {"cpu", "cuda", "mps"}
 
 
-def test_bfloat16_on_a_cpu_bounds_the_kernels_that_are_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize("given", [None, "1024"])
+def test_kernels_that_are_kept_for_bfloat16_are_bounded(given: str | None) -> None:
     name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
-    monkeypatch.delenv(name, raising=False)
-    resolve_precision("float32", CPU)
-    assert name not in os.environ
-    resolve_precision("bfloat16", CPU)
-    assert os.environ[name] == "128"
-    monkeypatch.setenv(name, "1024")
-    resolve_precision("bfloat16", CPU)
-    assert os.environ[name] == "1024", "what a user has set stays"
+    code = f"import os, small_text_ext.training.precision; print(os.environ.get({name!r}))"
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    if given is not None:
+        environment[name] = given
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    chosen = "128" if has_bfloat16(CPU) else None
+    assert finished.stdout.strip() == str(given or chosen), "what a user has set stays"
