@@ -302,6 +302,7 @@ STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
             expected_loss(lambda context: heads(context.multi_label), variant="pseudo"),
             random=False,
             multi_label=True,
+            slow=True,
         ),
         "committee": StrategyCase(
             expected_loss(variant="committee", num_members=3),
@@ -323,13 +324,18 @@ STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
             multi_label=True,
             slow=True,
         ),
-        "spread": StrategyCase(expected_loss(zero_shot, diversity=4.0), multi_label=True),
+        "spread": StrategyCase(
+            expected_loss(zero_shot, diversity=4.0), multi_label=True, slow=True
+        ),
     },
     "EPIG": {
         "frozen": StrategyCase(epig(), needs_classifier=False, multi_label=True),
         "own-vectors": StrategyCase(epig(frozen=False), slow=True),
         "targets": StrategyCase(
-            epig(targets=np.arange(0, 390, 30)), needs_classifier=False, multi_label=True
+            epig(targets=np.arange(0, 390, 30)),
+            needs_classifier=False,
+            multi_label=True,
+            slow=True,
         ),
         "factory": StrategyCase(
             lambda context: epig(frozen=False, factory=heads(context.multi_label))(context),
