@@ -48,9 +48,12 @@ class Both:
         self.recorders, self.observe = recorders, recorders[0].observe
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        # What neither has, such as the optional parts of the seam, this has not either.
+        methods = [getattr(recorder, name) for recorder in self.recorders]
+
         def call(*args: Any) -> None:  # noqa: ANN401
-            for recorder in self.recorders:
-                getattr(recorder, name)(*args)
+            for method in methods:
+                method(*args)
 
         return call
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from small_text import SklearnDataset
 
+from small_text_ext.classifiers.mlp import MLPClassification, MLPModelArguments
+from small_text_ext.training.dynamics import HeldOutRecorder
 from small_text_ext.training.seams import (
     BatchSelector,
     CandidateBatch,
@@ -12,6 +17,7 @@ from small_text_ext.training.seams import (
     Recorder,
     UniformSelector,
 )
+from tests.classifiers import texts
 from tests.training.doubles import ListRecorder
 
 
@@ -80,3 +86,26 @@ def test_uniform_selector_pickles() -> None:
 def test_uniform_selector_refuses_an_empty_candidate_batch() -> None:
     with pytest.raises(ValueError, match="candidate_batch_size is 0"):
         UniformSelector(0)
+
+
+@pytest.mark.parametrize("kind", ["head", "encoder"])
+def test_a_recorder_that_wants_to_know_is_told_when_an_epoch_is_trained(kind: str) -> None:
+    told: list[tuple[str, int]] = []
+
+    class Clock(HeldOutRecorder):
+        def epoch_trained(self, epoch: int) -> None:
+            told.append(("trained", epoch))
+
+        def record(self, ids: Any, logits: Any, labels: Any, epoch: int) -> None:  # noqa: ANN401
+            told.append(("shown", epoch))
+            super().record(ids, logits, labels, epoch)
+
+    if kind == "head":
+        x = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
+        train_set: Any = SklearnDataset(x, np.arange(24) % 2, target_labels=np.arange(2))
+        clf: Any = MLPClassification(MLPModelArguments(), 2, num_epochs=2, seed=0)
+    else:
+        train_set, clf = texts.single(24), texts.classifier(num_epochs=2, batch_size=8)
+    clf.recorder = Clock(train_set)
+    clf.fit(train_set)
+    assert told == [("trained", 0), ("shown", 0), ("trained", 1), ("shown", 1)]
