@@ -180,12 +180,12 @@ def measure_selection(
 
 
 def selection(
-    repeats: Annotated[int, typer.Option(min=1, help="Pairs of fits.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Pairs of fits.")] = 3,
     ratio: Annotated[
         list[int] | None, typer.Option(min=2, help="Candidates for one that is trained.")
     ] = None,
-    vectors: Annotated[int, typer.Option(min=10, help="Vectors that a head is fitted on.")] = 8_000,
-    texts: Annotated[int, typer.Option(min=8, help="Texts that an encoder is fitted on.")] = 2_000,
+    vectors: Annotated[int, typer.Option(min=10, help="Vectors that a head is fitted on.")] = 6_000,
+    texts: Annotated[int, typer.Option(min=8, help="Texts that an encoder is fitted on.")] = 960,
     model: Annotated[str, typer.Option(help="minilm, a folder, or a name on the hub.")] = "minilm",
     dataset: Annotated[str, typer.Option(help="Data set of both.")] = "movie-snippets",
     out: Annotated[Path | None, typer.Option(help="Also write the seconds as JSON.")] = None,
@@ -195,7 +195,7 @@ def selection(
     The bound is 1 + r f: r candidates for one that is trained, and f the share of a step that a
     forward pass over as many items takes, timed in the same run.
     """
-    ratios = ratio or [2, 5, 10]
+    ratios = ratio or [5]
     with console.status("preparing") as status:
         contests = [
             head_contest(dataset, vectors, model),
