@@ -642,17 +642,21 @@ class ReducibleLossClassification(WrappedClassifier):
         selector = self._selector()
         rows, losses = np.arange(len(labels)), None
         classifier: Any = self.classifier_ or self.base_factory.new()
-        # A set too small to choose from is trained whole: nothing is set aside or judged for it.
-        is_choice = selector.has_choice(len(labels), classifier.batch_size)
-        needs = selector.score.needs_irreducible and selector.irreducible_model is None
-        if needs and is_choice:
+        selects = True
+        if selector.score.needs_irreducible and selector.irreducible_model is None:
             source, seed = self.irreducible_loss, self.seed
-            rows = source.trained_rows(train_set, labels, seed)
-            losses = source.losses(train_set, labels, seed, self.num_classes)
-            selector.irreducible = losses.losses
+            kept = source.trained_rows(train_set, labels, seed)
+            split_off = 0.0 if validation_set is not None else classifier.validation_set_size
+            num_left = int(len(kept) * (1 - split_off))
+            # A set too small to choose from is trained whole: nothing is set aside or judged.
+            selects = selector.has_choice(num_left, classifier.batch_size)
+            if selects:
+                rows = kept
+                losses = source.losses(train_set, labels, seed, self.num_classes)
+                selector.irreducible = losses.losses
         if self.known_noisy is not None:
             selector.known_noisy = np.flatnonzero(np.isin(rows, self.known_noisy))
-        classifier.batch_selector = selector
+        classifier.batch_selector = selector if selects else None
         try:
             of_rows = None if item_weights is None else item_weights[rows]
             classifier.fit(train_set[rows], validation_set, of_rows, **options)

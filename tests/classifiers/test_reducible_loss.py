@@ -398,6 +398,20 @@ def test_a_set_too_small_to_choose_from_is_trained_whole() -> None:
     ReducibleLossClassification(base(), seed=0).fit(train_set[[0]])
 
 
+@pytest.mark.parametrize(("hold_out", "validation"), [(0.25, 0.0), (0.1, 0.2)])
+def test_what_is_left_after_both_splits_decides_whether_there_is_a_choice(
+    hold_out: float, validation: float
+) -> None:
+    # 120 items are two candidate batches of 60; what the splits leave of them is less.
+    train_set, _ = planted(120)
+    factory = base(batch_size=6, validation_set_size=validation)
+    clf = ReducibleLossClassification(factory, HoldOutIrreducibleLoss(hold_out), seed=0)
+    clf.fit(train_set)
+    assert clf.irreducible_losses_ is None
+    plain = factory.new().fit(train_set)
+    np.testing.assert_array_equal(clf.predict_proba(train_set), plain.predict_proba(train_set))
+
+
 def test_sources_leave_the_global_generators_alone_and_repeat() -> None:
     train_set, _ = planted(60)
     factory = SklearnClassifierFactory(RandomForestClassifier(n_estimators=5), 3)
