@@ -92,6 +92,17 @@ METHODS: Mapping[str, Preset] = {
         params={"variant": "committee"},
     ),
     "epig": Preset("EPIG", "what a label tells of the labels of a sample of the pool"),
+    "k-center": Preset("KCenterGreedy", "far from all labels and picks: the core-set method"),
+    "k-center-product": Preset(
+        "KCenterGreedy", "distance times margin uncertainty", params={"uncertainty": "margin"}
+    ),
+    "k-center-objective": Preset(
+        "KCenterGreedy",
+        "distance and margin uncertainty, joined as Lightly's engine does",
+        params={"uncertainty": "margin", "combine": "objective"},
+    ),
+    "facility-location": Preset("FacilityLocation", "texts that the unlabelled ones are near to"),
+    "typiclust": Preset("TypiClust", "the typical text of every cluster without a label"),
     FULL_DATA: Preset(FULL_DATA, "the ceiling: one fit on all true labels of the pool"),
     "subset": Preset(MAP_SUBSET, "one fit on a region of the pool's data map; needs keep"),
     "noise-detection": Preset(

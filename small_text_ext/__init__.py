@@ -47,6 +47,11 @@ if TYPE_CHECKING:
         CartographyFilter,
         DynamicsUncertainty,
     )
+    from small_text_ext.query_strategies.diversity import (
+        FacilityLocation,
+        KCenterGreedy,
+        TypiClust,
+    )
     from small_text_ext.query_strategies.reducible_loss import EPIG, ExpectedReducibleLoss
     from small_text_ext.query_strategies.seals import SEALS
     from small_text_ext.query_strategies.subpool import RandomSubset
@@ -81,11 +86,13 @@ _EXPORTS = {
     "EPIG": "query_strategies.reducible_loss",
     "ExactIndex": "pool.indexes",
     "ExpectedReducibleLoss": "query_strategies.reducible_loss",
+    "FacilityLocation": "query_strategies.diversity",
     "HNSWIndex": "pool.indexes",
     "HeadSideModel": "training.side_models",
     "HeldOutRecorder": "training.dynamics",
     "HoldOutIrreducibleLoss": "classifiers.reducible_loss",
     "IrreducibleLosses": "training.irreducible_loss",
+    "KCenterGreedy": "query_strategies.diversity",
     "KnownIrreducibleLoss": "classifiers.reducible_loss",
     "MLPClassification": "classifiers.mlp",
     "MLPClassificationFactory": "classifiers.mlp",
@@ -102,6 +109,7 @@ _EXPORTS = {
     "TransformerArguments": "classifiers.pretrained",
     "TransformerClassification": "classifiers.transformer",
     "TransformerClassificationFactory": "classifiers.transformer",
+    "TypiClust": "query_strategies.diversity",
     "core_set": "classifiers.core_sets",
     "crossfit_dynamics": "classifiers.crossfit",
     "find_label_noise": "classifiers.crossfit",
@@ -126,11 +134,13 @@ __all__ = [
     "EncoderSideModel",
     "ExactIndex",
     "ExpectedReducibleLoss",
+    "FacilityLocation",
     "HNSWIndex",
     "HeadSideModel",
     "HeldOutRecorder",
     "HoldOutIrreducibleLoss",
     "IrreducibleLosses",
+    "KCenterGreedy",
     "KnownIrreducibleLoss",
     "MLPClassification",
     "MLPClassificationFactory",
@@ -146,6 +156,7 @@ __all__ = [
     "TransformerArguments",
     "TransformerClassification",
     "TransformerClassificationFactory",
+    "TypiClust",
     "core_set",
     "crossfit_dynamics",
     "find_label_noise",

@@ -35,7 +35,9 @@ from small_text_ext import (
     DynamicsUncertainty,
     ExactIndex,
     ExpectedReducibleLoss,
+    FacilityLocation,
     HNSWIndex,
+    KCenterGreedy,
     MLPClassification,
     MLPClassificationFactory,
     MLPModelArguments,
@@ -46,6 +48,7 @@ from small_text_ext import (
     TransformerArguments,
     TransformerClassification,
     TransformerClassificationFactory,
+    TypiClust,
 )
 from small_text_ext._random import Seed
 from tests.contract.cases import ClassifierCase, FactoryCase, IndexCase, StrategyCase
@@ -186,6 +189,20 @@ def epig(frozen: bool = True, **options: Any) -> Callable[[Context], QueryStrate
     return build
 
 
+def diverse(
+    strategy: type[QueryStrategy],
+    **options: Any,  # noqa: ANN401
+) -> Callable[[Context], QueryStrategy]:
+    """Return a builder of a strategy that picks a diverse set of the frozen vectors."""
+    return lambda context: strategy(context.embeddings, **options, seed=context.seed)
+
+
+def anchored_k_center(context: Context) -> QueryStrategy:
+    """Return k-center greedy in AnchorAL's subpool."""
+    base = KCenterGreedy(context.embeddings, uncertainty="margin", seed=context.seed)
+    return AnchorAL(base, context.embeddings, **SMALL, seed=context.seed)
+
+
 STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
     "AnchorAL": {
         "published": StrategyCase(
@@ -230,6 +247,7 @@ STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
             lambda context: anchoral(index=ExactIndex(block_size=3000))(context), slow=True
         ),
         "kmeans": StrategyCase(anchoral(EmbeddingKMeans), slow=True),
+        "k-center": StrategyCase(anchored_k_center, slow=True),
     },
     "SEALS": {
         "small": StrategyCase(seals(), history_free=False, random=False),
@@ -342,6 +360,53 @@ STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
             needs_classifier=False,
             multi_label=True,
             slow=True,
+        ),
+    },
+    "KCenterGreedy": {
+        "vectors": StrategyCase(
+            diverse(KCenterGreedy), needs_classifier=False, multi_label=True, random=False
+        ),
+        "product": StrategyCase(
+            diverse(KCenterGreedy, uncertainty="margin", minimum_uncertainty=0.2),
+            multi_label=True,
+            random=False,
+        ),
+        "objective": StrategyCase(
+            diverse(KCenterGreedy, uncertainty="entropy", combine="objective"),
+            multi_label=True,
+            random=False,
+        ),
+        "balanced": StrategyCase(
+            diverse(
+                KCenterGreedy, balance_strength=2.0, examples=np.array(clustered_vectors()[:2])
+            ),
+            random=False,
+            slow=True,
+        ),
+        "torch": StrategyCase(
+            diverse(KCenterGreedy, precision="float64", device="cpu"),
+            needs_classifier=False,
+            random=False,
+            slow=True,
+        ),
+    },
+    "FacilityLocation": {
+        "vectors": StrategyCase(
+            diverse(FacilityLocation, num_neighbors=16),
+            needs_classifier=False,
+            multi_label=True,
+            random=False,
+        ),
+        "weighted": StrategyCase(
+            diverse(FacilityLocation, uncertainty="least_confidence"), random=False, slow=True
+        ),
+    },
+    "TypiClust": {
+        "vectors": StrategyCase(
+            diverse(TypiClust, max_clusters=60), needs_classifier=False, multi_label=True
+        ),
+        "weighted": StrategyCase(
+            diverse(TypiClust, uncertainty="margin", max_clusters=20), slow=True
         ),
     },
 }
