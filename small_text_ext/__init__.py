@@ -10,6 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from small_text_ext.classifiers.alignment import (
+        EmbeddingAlignmentClassification,
+        EmbeddingAlignmentClassificationFactory,
+    )
     from small_text_ext.classifiers.cartography import (
         CartographyClassification,
         CartographyClassificationFactory,
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
         core_set,
     )
     from small_text_ext.classifiers.crossfit import crossfit_dynamics, find_label_noise
+    from small_text_ext.classifiers.knn import knn_evaluate
     from small_text_ext.classifiers.mlp import (
         MLPClassification,
         MLPClassificationFactory,
@@ -82,6 +87,8 @@ _EXPORTS = {
     "CrossFitIrreducibleLoss": "classifiers.reducible_loss",
     "DynamicsRecorder": "training.dynamics",
     "DynamicsUncertainty": "query_strategies.cartography",
+    "EmbeddingAlignmentClassification": "classifiers.alignment",
+    "EmbeddingAlignmentClassificationFactory": "classifiers.alignment",
     "EncoderSideModel": "training.side_models",
     "EPIG": "query_strategies.reducible_loss",
     "ExactIndex": "pool.indexes",
@@ -115,6 +122,7 @@ _EXPORTS = {
     "find_label_noise": "classifiers.crossfit",
     "irreducible_losses": "training.irreducible_loss",
     "item_keys": "training.irreducible_loss",
+    "knn_evaluate": "classifiers.knn",
     "noise_queue": "classifiers.cartography",
 }
 
@@ -131,6 +139,8 @@ __all__ = [
     "CrossFitIrreducibleLoss",
     "DynamicsRecorder",
     "DynamicsUncertainty",
+    "EmbeddingAlignmentClassification",
+    "EmbeddingAlignmentClassificationFactory",
     "EncoderSideModel",
     "ExactIndex",
     "ExpectedReducibleLoss",
@@ -162,6 +172,7 @@ __all__ = [
     "find_label_noise",
     "irreducible_losses",
     "item_keys",
+    "knn_evaluate",
     "noise_queue",
 ]
 

@@ -80,6 +80,39 @@ def resolve_model_arguments(model_args: Any, cache_dir: str | None = None) -> Mo
     )
 
 
+def resolve_encoder_arguments(model_args: Any, cache_dir: str | None = None) -> ModelChoice:  # noqa: ANN401
+    """Read the model arguments of a classifier that needs no more than an encoder.
+
+    Parameters
+    ----------
+    model_args : TransformerArguments, small_text's arguments, or str
+        As `resolve_model_arguments`, or small-text's ``SetFitModelArguments``.
+    cache_dir : str or None, default=None
+        Where models from the hub are kept; None is Hugging Face's own folder.
+
+    Returns
+    -------
+    ModelChoice
+        Of ``SetFitModelArguments`` the encoder, the longest text and the batch size of its
+        contrastive stage; its epochs are of pairs, and so do not count.
+
+    Raises
+    ------
+    TypeError
+        If they are something else.
+    """
+    if not hasattr(model_args, "sentence_transformer_model"):
+        return resolve_model_arguments(model_args, cache_dir)
+    options = _loading_options(model_args)
+    if cache_dir:
+        options["cache_dir"] = cache_dir
+    args = TransformerArguments(
+        model_args.sentence_transformer_model, max_length=model_args.max_length
+    )
+    size = model_args.train_batch_size
+    return ModelChoice(_cached(args, options), int(size[0] if isinstance(size, tuple) else size))
+
+
 def _loading_options(model_args: Any) -> dict[str, Any]:  # noqa: ANN401
     strategy = getattr(model_args.model_loading_strategy, "value", None)
     options = {"always-local": "local_files_only", "always-download": "force_download"}

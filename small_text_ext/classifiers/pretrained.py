@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging import ERROR
@@ -115,9 +115,48 @@ def load_pretrained(
         If its tokenizer has no token to pad with, ``max_length`` is more than it takes, or the
         checkpoint does not hold the weights of such an encoder.
     """
+    from transformers import AutoModelForSequenceClassification
+
+    problem = "multi_label_classification" if multi_label else "single_label_classification"
+    with _loading(args, seed):
+        head = {"num_labels": num_classes, "problem_type": problem}
+        return _loaded(args, lambda config: AutoModelForSequenceClassification, head)
+
+
+def load_encoder(args: TransformerArguments, seed: int) -> Pretrained:
+    """Load an encoder without a head, quietly.
+
+    Parameters
+    ----------
+    args : TransformerArguments
+        Which one; the folder of a sentence-transformers model will do. Of an encoder with a decoder
+        (T5), the encoder alone.
+    seed : int
+        What parts are drawn from that the checkpoint lacks, such as an unused pooling layer; the
+        global random states stay as they were.
+
+    Returns
+    -------
+    Pretrained
+        In evaluation mode, on the CPU, in float32 unless ``model_kwargs`` says otherwise.
+
+    Raises
+    ------
+    OSError
+        If the model is neither a folder nor to be had from the hub.
+    ValueError
+        As `load_pretrained`; and if transformers has no class for the encoder of an architecture
+        with a decoder, as for BART.
+    """
+    with _loading(args, seed):
+        return _loaded(args, _encoder_class, {})
+
+
+@contextmanager
+def _loading(args: TransformerArguments, seed: int) -> Iterator[None]:
     try:
         with preserved_global_state(seed, torch=True), quiet():
-            return _loaded(args, num_classes, multi_label)
+            yield
     except OSError as error:
         raise OSError(
             f"{args.model} could not be loaded: pass a folder that holds a model, or a name on the "
@@ -125,23 +164,26 @@ def load_pretrained(
         ) from error
 
 
-def _loaded(args: TransformerArguments, num_classes: int, multi_label: bool) -> Pretrained:
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+def _encoder_class(config: Any) -> Any:  # noqa: ANN401
+    from transformers import AutoModel, AutoModelForTextEncoding
 
-    config = AutoConfig.from_pretrained(
-        args.config or args.model,
-        num_labels=num_classes,
-        problem_type=(
-            "multi_label_classification" if multi_label else "single_label_classification"
-        ),
-        **args.config_kwargs,
-    )
+    # A decoder would ask for inputs of its own.
+    return AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel
+
+
+def _loaded(
+    args: TransformerArguments, choose: Callable[[Any], Any], head: Mapping[str, Any]
+) -> Pretrained:
+    from transformers import AutoConfig, AutoTokenizer
+
+    name = args.config or args.model
+    config = AutoConfig.from_pretrained(name, **head, **args.config_kwargs)
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer or args.model, **args.tokenizer_kwargs)
     limit = _text_limit(args, config, tokenizer)
     _resolve_padding(args, config, tokenizer)
     _resolve_attention(config)
     options = {"dtype": torch.float32, "ignore_mismatched_sizes": True, **args.model_kwargs}
-    model, found = AutoModelForSequenceClassification.from_pretrained(
+    model, found = choose(config).from_pretrained(
         args.model, config=config, output_loading_info=True, **options
     )
     _check_loaded(args, model, found)
@@ -176,7 +218,7 @@ def text_tokenizer(tokenizer: Any, config: Any, max_length: int) -> TextTokenize
 
 def _check_loaded(args: TransformerArguments, model: Any, found: Mapping[str, Any]) -> None:  # noqa: ANN401
     """Refuse a checkpoint of another architecture: it would be trained from random weights."""
-    prefix = f"{model.base_model_prefix}."
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     encoder = [name for name in model.state_dict() if name.startswith(prefix)]
     missing = [name for name in found["missing_keys"] if name.startswith(prefix)]
     mismatched = [name for name, *_ in found["mismatched_keys"] if name.startswith(prefix)]

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import functools
-import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
-from tqdm.auto import tqdm
-from transformers import SchedulerType, TrainingArguments
 
 from small_text_ext._random import Seed, preserved_global_state
 from small_text_ext.classifiers.base import (
     ClassWeight,
     Inference,
     Items,
-    TrainedClassifier,
     TrainedClassifierFactory,
     check_positive_integer,
 )
-from small_text_ext.classifiers.checkpoints import PickledModel, load_checkpoint, save_checkpoint
+from small_text_ext.classifiers.checkpoints import load_checkpoint, save_checkpoint
+from small_text_ext.classifiers.encoder import EncoderClassifier, check_fit_options
 from small_text_ext.classifiers.host_arguments import (
     resolve_amp_arguments,
     resolve_model_arguments,
@@ -44,22 +38,19 @@ from small_text_ext.classifiers.pretrained import (
     quiet,
     summary_is_first,
 )
-from small_text_ext.classifiers.texts import encode_items, texts_of
-from small_text_ext.training.fine_tuner import MANAGED_ARGUMENTS, FineTuner
+from small_text_ext.classifiers.texts import texts_of
+from small_text_ext.training.fine_tuner import FineTuner
 from small_text_ext.training.history import TrainingHistory
-from small_text_ext.training.inference import MAX_TOKENS, PackedForward, Readout, read_logits
+from small_text_ext.training.inference import Readout, read_logits
 from small_text_ext.training.precision import Precision, default_device, resolve_precision
 from small_text_ext.training.seams import BatchSelector, Recorder
-from small_text_ext.training.trainer import TokenizedItems
 
 HiddenLayer = int | Literal["mean"]
 
 _DEFAULT_BATCH_SIZE = 32
-# Bounds what is tokenised at a time; within it, texts are sorted by length.
-_TEXTS_AT_A_TIME = 32_768
 
 
-class TransformerClassification(TrainedClassifier):
+class TransformerClassification(EncoderClassifier):
     """A pretrained encoder with a classification head, fine-tuned on texts.
 
     Texts stay texts: only what is trained on or scored is tokenised, a batch is padded to its own
@@ -229,11 +220,6 @@ class TransformerClassification(TrainedClassifier):
         self.history_: TrainingHistory | None = None
         self._text_tokenizer: Any = None
 
-    @property
-    def tokenizer(self) -> Any:  # noqa: ANN401 - transformers'
-        """The tokenizer; None before the first fit."""
-        return None if self._text_tokenizer is None else self._text_tokenizer.tokenizer
-
     def fit(
         self,
         train_set: Any,  # noqa: ANN401
@@ -309,7 +295,7 @@ class TransformerClassification(TrainedClassifier):
             return super().predict_proba(data_set, multi_label_threshold)
         self._check_fitted()
         with preserved_global_state(self.seed, torch=True):
-            passes = self._read(data_set, read_logits, dropout_sampling)
+            passes = self._read(data_set, read_logits, self._sizes(), dropout_sampling)
         logits = np.stack([logits for (logits,) in passes], axis=1)
         shape = (len(logits) * dropout_sampling, self.num_classes)
         proba = self._proba(Inference(logits.reshape(shape)))
@@ -356,7 +342,7 @@ class TransformerClassification(TrainedClassifier):
         """
         self._check_fitted()
         readout = self._embedding_readout(embedding_method, hidden_layer_index)
-        ((logits, embeddings),) = self._read(data_set, readout, hidden=True)
+        ((logits, embeddings),) = self._read(data_set, readout, self._sizes(True), hidden=True)
         if not return_proba:
             return embeddings
         proba = self._proba(Inference(logits))
@@ -443,12 +429,6 @@ class TransformerClassification(TrainedClassifier):
             )
         self.model, self._text_tokenizer, self.history_ = model, tokenizer, history
 
-    def _start(self, seed: int) -> Pretrained:
-        """Return what to train: a copy, so that a fit that fails leaves all as it was."""
-        if self.model is None:
-            return load_pretrained(self.model_args, self.num_classes, self.multi_label, seed)
-        return Pretrained(copy.deepcopy(self.model.cpu()), self._text_tokenizer)
-
     def _tuner(self, seed: int, early_stopping: Any) -> FineTuner:  # noqa: ANN401
         patience = self.early_stopping_patience if early_stopping is None else None
         return FineTuner(
@@ -470,35 +450,16 @@ class TransformerClassification(TrainedClassifier):
             seed=seed,
         )
 
-    def _tokenized(self, items: Items, texts: list[Any], tokenizer: Any) -> TokenizedItems:  # noqa: ANN401
-        return TokenizedItems(
-            features=encode_items([texts[row] for row in items.rows], tokenizer),
-            labels=torch.from_numpy(items.labels),
-            weights=torch.from_numpy(items.weights),
-            ids=torch.from_numpy(items.rows),
-            num_classes=self.num_classes,
-        )
-
-    def _forward(
-        self,
-        model: Callable[..., Any],
-        tokenizer: Any,  # noqa: ANN401
-        inference: bool = True,
-    ) -> PackedForward:
-        device = default_device(self.device)
-        return PackedForward(
-            model,
-            tokenizer,
-            device,
-            resolve_precision(self.precision, device),
-            self.max_tokens or MAX_TOKENS.get(device.type, MAX_TOKENS["cuda"]),
-            inference,
-        )
+    def _load(self, seed: int) -> Pretrained:
+        return load_pretrained(self.model_args, self.num_classes, self.multi_label, seed)
 
     def _infer(self, data_set: Any, embed: bool = False) -> Inference:  # noqa: ANN401
         readout = self._embedding_readout("avg", -1) if embed else read_logits
-        (results,) = self._read(data_set, readout, hidden=embed)
+        (results,) = self._read(data_set, readout, self._sizes(embed), hidden=embed)
         return Inference(*results)
+
+    def _sizes(self, embed: bool = False) -> list[int]:
+        return [self.num_classes, embedding_size(self.model)] if embed else [self.num_classes]
 
     def _embedding_readout(self, method: EmbeddingMethod, layer: HiddenLayer) -> Readout:
         if method not in ("avg", "cls"):
@@ -518,50 +479,6 @@ class TransformerClassification(TrainedClassifier):
             return outputs.logits, torch.stack(vectors).mean(dim=0)
 
         return read
-
-    def _read(
-        self,
-        data_set: Any,  # noqa: ANN401
-        readout: Readout,
-        num_samples: int = 1,
-        hidden: bool = False,
-    ) -> list[tuple[NDArray[np.float32], ...]]:
-        """Run the model over the texts, once or as so many samples with dropout on."""
-        texts = texts_of(data_set)
-        sizes = [self.num_classes, embedding_size(self.model)][: 1 + hidden]
-        nothing = tuple(np.empty((0, size), dtype=np.float32) for size in sizes)
-        parts: list[list[tuple[NDArray[np.float32], ...]]] = [[nothing] for _ in range(num_samples)]
-        model = self.model.to(default_device(self.device))
-        call = functools.partial(model, output_hidden_states=True) if hidden else model
-        forward = self._forward(call, self._text_tokenizer)
-        mode = _mode(model, training=num_samples > 1)
-        with quiet(), mode, self._progress(texts, num_samples) as report:
-            for start in range(0, len(texts), _TEXTS_AT_A_TIME):
-                part = texts[start : start + _TEXTS_AT_A_TIME]
-                features = encode_items(part, self._text_tokenizer)
-                for sample in parts:
-                    sample.append(tuple(r.numpy() for r in forward(features, readout, report)))
-        if forward.max_tokens < self._forward(call, self._text_tokenizer).max_tokens:
-            self.max_tokens = forward.max_tokens
-        return [tuple(map(np.concatenate, zip(*sample, strict=True))) for sample in parts]
-
-    @contextmanager
-    def _progress(self, texts: Any, num_samples: int) -> Iterator[Callable[[int], object]]:  # noqa: ANN401
-        disable = None if self.show_progress is None else not self.show_progress
-        total = len(texts) * num_samples
-        with tqdm(total=total, desc="predict", unit="text", leave=False, disable=disable) as bar:
-            yield bar.update
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Parameters travel on the CPU: the file must open on a machine without this one's GPU. They
-        # go back to it when they are next needed; a copy might not fit beside them.
-        model = None if self.model is None else PickledModel.of(self.model.cpu())
-        return {**self.__dict__, "model": model}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self.model is not None:
-            self.model = state["model"].restored()
 
 
 class TransformerClassificationFactory(TrainedClassifierFactory):
@@ -628,56 +545,12 @@ _SAVED_OPTIONS = (
 )
 
 
-@contextmanager
-def _mode(model: Any, training: bool) -> Iterator[None]:  # noqa: ANN401
-    """Switch dropout on or off."""
-    model.train(training)
-    try:
-        yield
-    finally:
-        model.eval()
-
-
 def _check_options(clf: TransformerClassification) -> None:
-    for name in ("num_epochs", "validations_per_epoch", "batch_size"):
+    for name in ("num_epochs", "validations_per_epoch"):
         check_positive_integer(name, getattr(clf, name))
-    for name in ("max_tokens", "early_stopping_patience"):
-        if getattr(clf, name) is not None:
-            check_positive_integer(name, getattr(clf, name))
-    if not 0 < clf.lr < math.inf:
-        raise ValueError(f"lr is {clf.lr}: pass a number above 0.")
-    if not 0 <= clf.weight_decay < math.inf:
-        raise ValueError(f"weight_decay is {clf.weight_decay}: pass a number of at least 0.")
-    if not 0 <= clf.warmup < 1:
-        raise ValueError(f"warmup is {clf.warmup}: pass a share of at least 0 and below 1.")
-    if clf.lr_scheduler_type not in list(SchedulerType):
-        raise ValueError(
-            f"lr_scheduler_type is {clf.lr_scheduler_type!r}: pass one of "
-            f"{[kind.value for kind in SchedulerType]}."
-        )
-    _check_training_arguments(clf.training_arguments)
-    device = default_device(clf.device)
-    resolve_precision(clf.precision, device)
-    if device.type == "cuda" and (device.index or 0) > 0:
-        raise ValueError(
-            f"device is {clf.device!r}: set the environment variable CUDA_VISIBLE_DEVICES="
-            f"{device.index} and pass 'cuda', since accelerate takes the first visible GPU."
-        )
-
-
-def _check_training_arguments(arguments: Mapping[str, Any]) -> None:
-    known = {field.name for field in dataclasses.fields(TrainingArguments)}
-    for name in arguments:
-        if name in MANAGED_ARGUMENTS:
-            raise ValueError(
-                f"training_arguments holds {name!r}, which the classifier sets: use its own "
-                "arguments."
-            )
-        if name not in known:
-            raise ValueError(
-                f"training_arguments holds {name!r}, which transformers.TrainingArguments does not "
-                "know."
-            )
+    if clf.early_stopping_patience is not None:
+        check_positive_integer("early_stopping_patience", clf.early_stopping_patience)
+    check_fit_options(clf)
 
 
 def _check_early_stopping(early_stopping: Any) -> None:  # noqa: ANN401

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from small_text_ext._random import preserved_global_state
 from small_text_ext.training.history import BestEpoch, TrainingHistory
@@ -180,34 +180,69 @@ class FineTuner:
                 observer.best.restore()
             finally:
                 observer.close()
-                _release(trainer, model)
+                release(trainer, model)
         if self.recorder is not None:
             self.recorder.end(observer.num_completed)
         return observer.history
 
     def _arguments(self, folder: str, device: torch.device) -> TrainingArguments:
-        arguments = TrainingArguments(
-            output_dir=folder,
+        return trainer_arguments(
+            folder,
+            device,
+            self.dtype,
+            self.training_arguments,
             num_train_epochs=self.num_epochs,
             learning_rate=self.lr,
             weight_decay=self.weight_decay,
             lr_scheduler_type=self.lr_scheduler_type,
             per_device_train_batch_size=self.batch_size,
-            save_strategy="no",
-            eval_strategy="no",
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            use_cpu=device.type == "cpu",
-            bf16=self.dtype is torch.bfloat16,
-            fp16=self.dtype is torch.float16,
             seed=self.seed,
-            **{"logging_strategy": "no", "report_to": "none", **self.training_arguments},
         )
-        if device.index is not None:
-            # A device with a number is meant alone; otherwise all that are visible take part.
-            _ = arguments.device
-            arguments._n_gpu = min(arguments.n_gpu, 1)
-        return arguments
+
+
+def trainer_arguments(
+    folder: str,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    further: Mapping[str, Any],
+    **schedule: Any,  # noqa: ANN401
+) -> TrainingArguments:
+    """Return the arguments of a fit that is quiet, saves nothing and evaluates nothing.
+
+    Parameters
+    ----------
+    folder : str
+        Where the Trainer may write.
+    device : torch.device
+        Where to compute; one with a number is meant alone, otherwise all that are visible take
+        part.
+    dtype : torch.dtype or None
+        Lower precision to compute in; None is float32.
+    further : mapping of str to Any
+        What the user passes on; none of `MANAGED_ARGUMENTS`.
+    **schedule : Any
+        Epochs, learning rate and the like.
+
+    Returns
+    -------
+    transformers.TrainingArguments
+        The arguments.
+    """
+    arguments = TrainingArguments(
+        output_dir=folder,
+        save_strategy="no",
+        eval_strategy="no",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        use_cpu=device.type == "cpu",
+        bf16=dtype is torch.bfloat16,
+        fp16=dtype is torch.float16,
+        **{"logging_strategy": "no", "report_to": "none", **schedule, **further},
+    )
+    if device.index is not None:
+        _ = arguments.device
+        arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 class _Observer(TrainerCallback):
@@ -336,8 +371,8 @@ class _Observer(TrainerCallback):
         return self._steps_per_epoch() * self.tuner.num_epochs
 
 
-def _release(trainer: SelectiveTrainer, model: Any) -> None:  # noqa: ANN401
-    """Take the model out of the trainer, as it was before.
+def release(trainer: Trainer, model: Any) -> None:  # noqa: ANN401
+    """Take the model out of a trainer, as it was before, in evaluation mode.
 
     accelerate wraps the forward method for mixed precision, which could not be pickled. A trainer
     is a ring of references: what it holds would stay until the next collection of garbage.

@@ -12,7 +12,7 @@ from small_text import TextDataset
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from small_text_ext import TransformerArguments, TransformerClassification
-from small_text_ext.classifiers.pretrained import load_pretrained
+from small_text_ext.classifiers.pretrained import load_encoder, load_pretrained
 from tests.classifiers import texts
 from tests.tiny_models import checkpoint, tiny_model
 
@@ -110,3 +110,26 @@ def test_lower_precisions_see_few_lengths() -> None:
     assert shapes == {(1, 8), (1, 16), (1, 24)}
     assert tokenizer.padded_length(510, torch.bfloat16) == 512
     assert tokenizer.padded_length(13) == 13
+
+
+def test_an_encoder_has_no_head_and_no_decoder() -> None:
+    loaded = {
+        name: load_encoder(TransformerArguments(checkpoint(name)), 0) for name in ("bert", "t5")
+    }
+    assert type(loaded["bert"].model).__name__ == "BertModel"
+    assert type(loaded["t5"].model).__name__ == "T5EncoderModel"
+    assert not loaded["bert"].model.training
+    assert loaded["bert"].tokenizer.max_length == 512
+
+
+def test_an_encoder_is_that_of_a_classifiers_checkpoint() -> None:
+    bare = load_encoder(TransformerArguments(checkpoint("bert", 3)), 0).model
+    headed = load_pretrained(TransformerArguments(checkpoint("bert", 3)), 3, False, 0).model
+    for name, values in bare.state_dict().items():
+        assert torch.equal(values, headed.bert.state_dict()[name]), name
+
+
+def test_an_encoder_from_weights_of_another_architecture() -> None:
+    other = TransformerArguments(checkpoint("bert"), config=checkpoint("roberta"))
+    with pytest.raises(ValueError, match="of the encoder that its configuration describes"):
+        load_encoder(other, 0)

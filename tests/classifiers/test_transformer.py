@@ -251,7 +251,7 @@ def test_only_what_is_trained_or_scored_is_tokenised(monkeypatch: pytest.MonkeyP
 def test_many_texts_are_tokenised_part_by_part(
     fitted: TransformerClassification, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from small_text_ext.classifiers import transformer
+    from small_text_ext.classifiers import encoder
 
     whole, parts = fitted.embed(text_set(MIXED), return_proba=True), []
     original = TextTokenizer.encode
@@ -261,7 +261,7 @@ def test_many_texts_are_tokenised_part_by_part(
         return original(self, given)
 
     monkeypatch.setattr(TextTokenizer, "encode", encode)
-    monkeypatch.setattr(transformer, "_TEXTS_AT_A_TIME", 10)
+    monkeypatch.setattr(encoder, "_TEXTS_AT_A_TIME", 10)
     in_parts = fitted.embed(text_set(MIXED), return_proba=True)
     assert parts == [10, 10, 10, 6]
     for one, other in zip(whole, in_parts, strict=True):

@@ -33,6 +33,8 @@ from small_text_ext import (
     CoreSetClassification,
     CoreSetClassificationFactory,
     DynamicsUncertainty,
+    EmbeddingAlignmentClassification,
+    EmbeddingAlignmentClassificationFactory,
     ExactIndex,
     ExpectedReducibleLoss,
     FacilityLocation,
@@ -59,7 +61,7 @@ from tests.contract.scenarios import (
     clustered_vectors,
     texts_of_vectors,
 )
-from tests.tiny_models import checkpoint
+from tests.tiny_models import HIDDEN_SIZE, checkpoint
 
 # Filters a pool of 600: with the published size the whole pool would be the subpool.
 SMALL: dict[str, Any] = {"num_anchors": 3, "num_neighbors": 8, "subpool_size": 60}
@@ -484,6 +486,42 @@ def transformer(
     return ClassifierCase(build, dataset, multi_label, slow=slow)
 
 
+ALIGNED_FIT: dict[str, Any] = {
+    "num_epochs": 3,
+    "lr": 4e-3,
+    "batch_size": 60,
+    "memory_size": 240,
+    "precision": "float32",
+}
+
+
+def alignment(
+    multi_label: bool = False,
+    slow: bool = False,
+    **options: Any,  # noqa: ANN401
+) -> ClassifierCase:
+    """Return a case of the encoder that is aligned with the classes."""
+
+    def build(seed: Seed) -> EmbeddingAlignmentClassification:
+        given = {**ALIGNED_FIT, **options}
+        return EmbeddingAlignmentClassification(
+            tiny_arguments(), NUM_CLASSES, multi_label, seed=seed, **given
+        )
+
+    # Embeddings of the training set stay, and its labels and weights.
+    kept = 4 * HIDDEN_SIZE + 12 * (NUM_CLASSES if multi_label else 1)
+    return ClassifierCase(build, text_dataset, multi_label, slow=slow, kept_bytes=kept)
+
+
+def alignment_factory(multi_label: bool) -> FactoryCase:
+    """Return a case of the factory of such classifiers."""
+    options = {**ALIGNED_FIT, "multi_label": multi_label, "seed": 3}
+    return FactoryCase(
+        lambda: EmbeddingAlignmentClassificationFactory(tiny_arguments(), NUM_CLASSES, options),
+        makes="EmbeddingAlignmentClassification",
+    )
+
+
 _MAPPED_EPOCHS = 8
 
 
@@ -578,6 +616,14 @@ CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
         "forgetting": core_set(method="forgetting", fraction=0.8),
         "multi-label": core_set(multi_label=True, method="least_confidence", fraction=0.8),
     },
+    "EmbeddingAlignmentClassification": {
+        "knn": alignment(),
+        "prototypes": alignment(head="prototypes", slow=True),
+        "logistic": alignment(head="logistic", loss="cosine_mse_balanced", slow=True),
+        "multi-label": alignment(multi_label=True, slow=True),
+        "multi-label-prototypes": alignment(multi_label=True, head="prototypes", slow=True),
+        "multi-label-logistic": alignment(multi_label=True, head="logistic", slow=True),
+    },
     "MLPClassification": {
         "linear": mlp(),
         "hidden": mlp(hidden_size=32),
@@ -630,6 +676,10 @@ FACTORY_BUILDERS: dict[str, dict[str, tuple[FactoryCase, ClassifierCase]]] = {
     "CoreSetClassificationFactory": {
         "single-label": (core_set_factory(False), core_set()),
         "multi-label": (core_set_factory(True), core_set(multi_label=True)),
+    },
+    "EmbeddingAlignmentClassificationFactory": {
+        "single-label": (alignment_factory(False), alignment()),
+        "multi-label": (alignment_factory(True), alignment(multi_label=True)),
     },
     "MLPClassificationFactory": {
         "single-label": (mlp_factory(False), mlp()),

@@ -1,0 +1,422 @@
+"""An encoder pulled into class clusters, and heads that read the clusters off."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+from torch import Tensor, stack
+
+from small_text_ext._random import Seed
+from small_text_ext.classifiers.alignment_heads import (
+    AlignmentHead,
+    HeadName,
+    KNNHead,
+    LabeledVectors,
+    LogisticHead,
+    PrototypeHead,
+)
+from small_text_ext.classifiers.base import (
+    ClassWeight,
+    Inference,
+    Items,
+    TrainedClassifierFactory,
+    check_positive_integer,
+)
+from small_text_ext.classifiers.encoder import EncoderClassifier, check_fit_options
+from small_text_ext.classifiers.host_arguments import resolve_encoder_arguments
+from small_text_ext.classifiers.knn import Votes
+from small_text_ext.classifiers.pretrained import (
+    EmbeddingMethod,
+    Pretrained,
+    embedding_size,
+    hidden_layers,
+    load_encoder,
+    pooled,
+    quiet,
+    summary_is_first,
+)
+from small_text_ext.classifiers.texts import texts_of
+from small_text_ext.pool.vectors import unit_rows
+from small_text_ext.training.alignment import (
+    AlignmentLoss,
+    AlignmentObjective,
+    AlignmentTuner,
+    BatchesName,
+    LossName,
+    alignment_batches,
+)
+from small_text_ext.training.contrastive import Pairs
+from small_text_ext.training.contrastive_memory import MemoryName, make_memory
+from small_text_ext.training.history import TrainingHistory
+from small_text_ext.training.inference import Readout
+from small_text_ext.training.precision import Precision, default_device, resolve_precision
+from small_text_ext.training.trainer import TokenizedItems
+
+Pooling = Literal["mean", "cls"]
+_METHODS: Mapping[str, EmbeddingMethod] = {"mean": "avg", "cls": "cls"}
+_DEFAULT_BATCH_SIZE = 32
+_LONGEST_WARM_START = 100
+# A probability of zero has no finite logit.
+_SMALLEST = 1e-12
+
+
+class EmbeddingAlignmentClassification(EncoderClassifier):
+    """An encoder trained so that texts of a class have similar embeddings, and a head on these.
+
+    Nothing but the encoder is trained. The training texts are embedded once at the end of a fit and
+    kept, so that a prediction costs one pass over the texts it is for; the head, the votes of the
+    nearest training texts by default, follows from them. The embeddings are what the method is
+    for: distances in them mean something to strategies that look for uncertainty or diversity.
+
+    Fitted again, the classifier goes on from its present parameters: this is what ``reuse_model``
+    of small-text's active learner asks for.
+
+    Parameters
+    ----------
+    model_args : TransformerArguments, small_text's arguments, or str
+        The encoder, a sentence-transformers model say: ours, small-text's
+        ``TransformerModelArguments`` or ``SetFitModelArguments`` (of which encoder, length and
+        batch size count), or a name.
+    num_classes : int
+        The number of classes; a training set need not hold all of them.
+    multi_label : bool, default=False
+        Whether an item may have several labels, or none. Texts are then pulled together by the
+        Jaccard similarity of their label sets.
+    num_epochs : int, default=10
+        Passes over the training set; 0 leaves the encoder as it is, which makes this the head on a
+        frozen encoder.
+    lr : float, default=5e-5
+        The highest learning rate.
+    loss : str or callable, default="supervised_contrastive"
+        "supervised_contrastive" (with prototypes), "prototypes", "cosine_mse" or
+        "cosine_mse_balanced", or a function; see `AlignmentObjective`.
+    pairs : {"all", "one"}, default="all"
+        Of the cosine losses: every pair of a batch, or one positive and one negative a text.
+    temperature : float, default=0.1
+        Of "supervised_contrastive". Close to 0, only the closest texts count.
+    prototype_weight : float, default=1.0
+        What the prototype loss weighs in "supervised_contrastive".
+    memory : {"ring", "none", "detached", "mixed", "datapoint"}, default="ring"
+        What a batch is compared with besides itself; see `make_memory`. "ring" costs a matrix
+        product; "datapoint" encodes a text of each class in every step.
+    memory_size : int, default=4096
+        Slots of "ring".
+    memory_warm_start : int or None, default=None
+        Steps that "ring" does not keep at first; None is one epoch, at most 100.
+    batches : {"class_balanced", "random"}, default="class_balanced"
+        Some classes and some texts of each, so that every text has a partner, or random texts.
+    batch_size : int or None, default=None
+        Texts of a batch, about so many if class-balanced; None is what the model arguments say, or
+        32.
+    classes_per_batch : int, default=16
+        Of class-balanced batches.
+    samples_per_class : int or None, default=None
+        Likewise; None fills up the batch, with at least two.
+    pooling : {"mean", "cls"}, default="mean"
+        The mean over a text's tokens, or the token that stands for the text.
+    layer_mean : bool, default=False
+        Whether the mean over all layers is pooled, not the last one alone.
+    head : {"knn", "prototypes", "logistic"} or AlignmentHead, default="knn"
+        Votes of the nearest training texts; cosines with the mean of each class; logistic
+        regression; or one of `small_text_ext.classifiers.alignment_heads` with options of its own.
+    num_neighbors : int, default=5
+        Of "knn".
+    votes : {"soft", "hard"}, default="soft"
+        Of "knn": whether closer texts count more.
+    class_weight : {"balanced"} or None, default=None
+        "balanced" makes all classes weigh the same in the head. The encoder's batches are balanced
+        by ``batches``.
+    device : str or None, default=None
+        Where to compute: "cpu", "cuda" or "mps"; None takes the best there is.
+    max_tokens : int or None, default=None
+        Padded tokens of an inference batch; see `TransformerClassification`.
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        What matrix products of the encoder are computed in; losses are in float32.
+    gradient_cache_chunk : int or None, default=None
+        Texts whose activations are kept at a time in training: a small number makes batches of any
+        size fit into memory, for a second forward pass. None keeps those of the whole batch.
+    weight_decay : float, default=0.01
+        AdamW's; biases and layer norms are left alone.
+    warmup : float, default=0.1
+        The share of all steps over which the learning rate rises to ``lr``.
+    lr_scheduler_type : str, default="linear"
+        How it falls after that; any name that the Hugging Face Trainer knows.
+    training_arguments : mapping of str to Any or None, default=None
+        Further arguments of ``transformers.TrainingArguments``.
+    cache_dir : str or None, default=None
+        Where models from the hub are kept; None is Hugging Face's own folder.
+    show_progress : bool or None, default=None
+        None shows progress bars on a terminal only.
+    seed : int, numpy.random.Generator or None, default=None
+        Same seed, same data, same machine, same parameters.
+
+    Attributes
+    ----------
+    model : transformers.PreTrainedModel or None
+        The encoder; None before the first fit.
+    train_embeddings_ : numpy.ndarray of float32, shape (n, d), or None
+        Unit vectors of the last training set, by the encoder as it is now.
+    train_labels_ : numpy.ndarray, shape (n,) of int64, or (n, num_classes) of float32, or None
+        Its labels.
+    head_ : AlignmentHead or None
+        The fitted head.
+    history_ : TrainingHistory or None
+        Losses and number of steps of the last fit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    Notes
+    -----
+    What happens at the edges:
+
+    - A class with one text has no partner to be pulled to. In class-balanced batches the text
+      stands twice, under different dropout; in random ones it is pushed from the others alone, but
+      by its prototype.
+    - Where all training texts have the same labels, nothing is trained, as any loss would draw all
+      embeddings to one point; the head predicts these labels. So it is with a single text.
+    - Of an empty training set a fit raises an error; an empty set to be predicted gives empty
+      results.
+    - The same text twice is two texts: a pair like any other, and two votes. If their labels
+      differ, their pair has no gradient, and the probabilities are shared.
+    - A class that is not in the training set has a small probability, and is never predicted.
+
+    Sample weights, and ``class_weight``, count in the head, not in the training of the encoder. A
+    validation set is checked and not used: as in the reference, the last epoch counts.
+
+    Differences from the authors' code: mean pooling and the supervised contrastive loss by default,
+    cosines in the vote, probabilities, several labels; what crashes there (one text, duplicates,
+    batches without pairs) works. The reference's variants are ``loss="cosine_mse"``,
+    ``pooling="cls"``, ``votes="hard"``, ``batches="random"``,
+    ``training_arguments={"max_grad_norm": 5.0}``, and: "batch-level" ``pairs="one",
+    memory="none"``; "batch + all negatives" ``memory="none"``; "memory" ``pairs="one",
+    memory="detached"``; "mixed memory" ``pairs="one", memory="mixed"``; "datapoint memory"
+    ``pairs="one", memory="datapoint"``, and with ``pairs="all"`` its "+ all negatives".
+
+    References
+    ----------
+    L. Garbas, "embedding-alignment", 2023. P. Khosla et al., "Supervised Contrastive Learning",
+    NeurIPS 2020. X. Wang et al., "Cross-Batch Memory for Embedding Learning", CVPR 2020.
+
+    Examples
+    --------
+    >>> clf = EmbeddingAlignmentClassification("roberta-base", num_classes=2, head="prototypes")
+    >>> clf.num_epochs, clf.model is None
+    (10, True)
+    """
+
+    model: Any = None
+    train_embeddings_: NDArray[np.float32] | None = None
+    train_labels_: NDArray[Any] | None = None
+    head_: AlignmentHead | None = None
+    history_: TrainingHistory | None = None
+    _text_tokenizer: Any = None
+
+    def __init__(
+        self,
+        model_args: Any,  # noqa: ANN401 - ours, small-text's, or a name
+        num_classes: int,
+        multi_label: bool = False,
+        num_epochs: int = 10,
+        lr: float = 5e-5,
+        *,
+        loss: LossName | AlignmentLoss = "supervised_contrastive",
+        pairs: Pairs = "all",
+        temperature: float = 0.1,
+        prototype_weight: float = 1.0,
+        memory: MemoryName = "ring",
+        memory_size: int = 4096,
+        memory_warm_start: int | None = None,
+        batches: BatchesName = "class_balanced",
+        batch_size: int | None = None,
+        classes_per_batch: int = 16,
+        samples_per_class: int | None = None,
+        pooling: Pooling = "mean",
+        layer_mean: bool = False,
+        head: HeadName | AlignmentHead = "knn",
+        num_neighbors: int = 5,
+        votes: Votes = "soft",
+        class_weight: ClassWeight = None,
+        device: str | None = None,
+        max_tokens: int | None = None,
+        precision: Precision = "auto",
+        gradient_cache_chunk: int | None = None,
+        weight_decay: float = 0.01,
+        warmup: float = 0.1,
+        lr_scheduler_type: str = "linear",
+        training_arguments: Mapping[str, Any] | None = None,
+        cache_dir: str | None = None,
+        show_progress: bool | None = None,
+        seed: Seed = None,
+    ) -> None:
+        super().__init__(
+            num_classes, multi_label, class_weight=class_weight, validation_set_size=0.0, seed=seed
+        )
+        choice = resolve_encoder_arguments(model_args, cache_dir)
+        self.model_args = choice.args
+        self.num_epochs, self.lr = num_epochs, float(lr)
+        self.objective = AlignmentObjective(loss, pairs, temperature, prototype_weight)
+        self.memory, self.memory_size = memory, memory_size
+        self.memory_warm_start = memory_warm_start
+        self.batches = batches
+        by_default = choice.batch_size or _DEFAULT_BATCH_SIZE
+        self.batch_size = by_default if batch_size is None else batch_size
+        self.classes_per_batch, self.samples_per_class = classes_per_batch, samples_per_class
+        self.pooling, self.layer_mean = pooling, layer_mean
+        self.head = _made_head(head, num_neighbors, votes)
+        self.device, self.max_tokens, self.precision = device, max_tokens, precision
+        self.gradient_cache_chunk = gradient_cache_chunk
+        self.weight_decay, self.warmup = weight_decay, warmup
+        self.lr_scheduler_type = lr_scheduler_type
+        self.training_arguments = {**choice.training_arguments, **(training_arguments or {})}
+        self.show_progress = show_progress
+        _check_options(self)
+
+    def _load(self, seed: int) -> Pretrained:
+        pretrained = load_encoder(self.model_args, seed)
+        pretrained.model.config.output_hidden_states = self.layer_mean
+        return pretrained
+
+    def _train(self, train: Items, validation: Items | None, seed: int) -> None:
+        # Before a model is loaded: what is no text should not cost that time.
+        texts = texts_of(train.data_set)
+        pretrained = self._start(seed)
+        tokenizer, device = pretrained.tokenizer, default_device(self.device)
+        model, readout = pretrained.model.to(device), self._readout(pretrained.tokenizer)
+        items = self._tokenized(train, texts, tokenizer)
+        with quiet():
+            history = self._tuner(items, seed).fit(model, tokenizer, items, readout, device)
+            (embedded,) = self._forward(model, tokenizer)(items.features, readout)
+        vectors, head = unit_rows(embedded.numpy(), "embeddings"), copy.deepcopy(self.head)
+        head.fit(LabeledVectors(vectors, train.labels, train.weights, self.num_classes))
+        self.model, self._text_tokenizer, self.history_ = model, tokenizer, history
+        self.train_embeddings_, self.train_labels_, self.head_ = vectors, train.labels, head
+
+    def _tuner(self, items: TokenizedItems, seed: int) -> AlignmentTuner:
+        batches = alignment_batches(
+            items.labels,
+            self.batches,
+            self.batch_size,
+            self.classes_per_batch,
+            self.samples_per_class,
+            seed,
+        )
+        warm_start = self.memory_warm_start
+        if warm_start is None:
+            warm_start = min(len(batches), _LONGEST_WARM_START)
+        return AlignmentTuner(
+            num_epochs=self.num_epochs,
+            lr=self.lr,
+            objective=self.objective,
+            batches=batches,
+            memory=make_memory(
+                self.memory, self.num_classes, self.memory_size, warm_start=warm_start
+            ),
+            weight_decay=self.weight_decay,
+            warmup=self.warmup,
+            lr_scheduler_type=self.lr_scheduler_type,
+            chunk_size=self.gradient_cache_chunk,
+            dtype=resolve_precision(self.precision, default_device(self.device)),
+            training_arguments=self.training_arguments,
+            show_progress=self.show_progress,
+            seed=seed,
+        )
+
+    def _readout(self, tokenizer: Any) -> Readout:  # noqa: ANN401
+        first = summary_is_first(tokenizer.tokenizer)
+        method, layer_mean = _METHODS[self.pooling], self.layer_mean
+
+        def read(outputs: Any, mask: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401
+            layers = hidden_layers(outputs) if layer_mean else (outputs.last_hidden_state,)
+            return (stack([pooled(layer, mask, method, first) for layer in layers]).mean(dim=0),)
+
+        return read
+
+    def _infer(self, data_set: Any, embed: bool = False) -> Inference:  # noqa: ANN401
+        assert self.head_ is not None
+        readout = self._readout(self._text_tokenizer)
+        ((embedded,),) = self._read(data_set, readout, [embedding_size(self.model)])
+        vectors = unit_rows(embedded, "embeddings")
+        proba = np.clip(self.head_.proba(vectors), _SMALLEST, 1 - _SMALLEST)
+        logits = logit(proba) if self.multi_label else np.log(proba)
+        return Inference(logits.astype(np.float32), vectors)
+
+
+class EmbeddingAlignmentClassificationFactory(TrainedClassifierFactory):
+    """Makes a new `EmbeddingAlignmentClassification` for every round of the active learner.
+
+    Parameters
+    ----------
+    model_args : TransformerArguments, small_text's arguments, or str
+        The encoder.
+    num_classes : int
+        The number of classes.
+    classification_kwargs : dict or None, default=None
+        Further arguments of `EmbeddingAlignmentClassification`. A ``seed`` that is missing, None or
+        a generator is drawn once: all classifiers of one factory have the same seed, so that a
+        round's model depends on its labels alone.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `EmbeddingAlignmentClassification` does not take the arguments: when the factory is made,
+        not in the first round.
+
+    Examples
+    --------
+    >>> options = {"num_epochs": 3, "seed": 1}
+    >>> factory = EmbeddingAlignmentClassificationFactory("roberta-base", 2, options)
+    >>> factory.new().num_epochs
+    3
+    """
+
+    def new(self) -> EmbeddingAlignmentClassification:
+        """Return a new, unfitted classifier.
+
+        Returns
+        -------
+        EmbeddingAlignmentClassification
+            The classifier; its model is loaded when it is fitted.
+        """
+        return self._made(EmbeddingAlignmentClassification)
+
+
+def _made_head(head: Any, num_neighbors: int, votes: Votes) -> AlignmentHead:  # noqa: ANN401
+    check_positive_integer("num_neighbors", num_neighbors)
+    if votes not in get_args(Votes):
+        raise ValueError(f"votes is {votes!r}: pass one of {get_args(Votes)}.")
+    if head == "knn":
+        return KNNHead(num_neighbors, votes)
+    if head == "prototypes":
+        return PrototypeHead()
+    if head == "logistic":
+        return LogisticHead()
+    if not (hasattr(head, "fit") and hasattr(head, "proba")):
+        raise ValueError(f"head is {head!r}: pass one of {get_args(HeadName)}, or an object.")
+    made: AlignmentHead = head
+    return made
+
+
+def _check_options(clf: EmbeddingAlignmentClassification) -> None:
+    if clf.num_epochs != 0:
+        check_positive_integer("num_epochs", clf.num_epochs)
+    for name in ("memory_size", "classes_per_batch"):
+        check_positive_integer(name, getattr(clf, name))
+    for name in ("samples_per_class", "gradient_cache_chunk"):
+        if getattr(clf, name) is not None:
+            check_positive_integer(name, getattr(clf, name))
+    if clf.memory_warm_start is not None and clf.memory_warm_start < 0:
+        raise ValueError(
+            f"memory_warm_start is {clf.memory_warm_start}: pass a number of steps, or None."
+        )
+    for name, choices in (("memory", MemoryName), ("batches", BatchesName), ("pooling", Pooling)):
+        if getattr(clf, name) not in get_args(choices):
+            raise ValueError(f"{name} is {getattr(clf, name)!r}: pass one of {get_args(choices)}.")
+    check_fit_options(clf)

@@ -1,0 +1,505 @@
+"""Class-driven embedding alignment: one fit that pulls the embeddings of a class together."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from tqdm.auto import tqdm
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from small_text_ext._random import preserved_global_state
+from small_text_ext.training.contrastive import (
+    Pairs,
+    cosine_mse_loss,
+    prototype_loss,
+    supervised_contrastive_loss,
+)
+from small_text_ext.training.contrastive_batches import ClassBalancedBatches, RandomBatches
+from small_text_ext.training.contrastive_memory import Memory, References
+from small_text_ext.training.fine_tuner import release, trainer_arguments
+from small_text_ext.training.gradient_cache import encode_in_chunks
+from small_text_ext.training.history import TrainingHistory
+from small_text_ext.training.inference import Readout
+from small_text_ext.training.memory import is_out_of_memory
+from small_text_ext.training.tokens import TextTokenizer
+from small_text_ext.training.trainer import TokenizedItems
+
+LossName = Literal["supervised_contrastive", "prototypes", "cosine_mse", "cosine_mse_balanced"]
+BatchesName = Literal["class_balanced", "random"]
+Batches = ClassBalancedBatches | RandomBatches
+_ROWS = "rows"
+
+
+class AlignmentLoss(Protocol):
+    """A loss of the user's: any function of `small_text_ext.training.contrastive` is one."""
+
+    def __call__(
+        self, embeddings: Tensor, labels: Tensor, *, memory: References | None = None
+    ) -> Tensor:
+        """Return the loss of a batch, and of what a memory holds."""
+
+
+@dataclass(frozen=True)
+class AlignmentObjective:
+    """Which loss pulls classes together, by its name.
+
+    Parameters
+    ----------
+    loss : str or callable, default="supervised_contrastive"
+        "supervised_contrastive" adds `prototype_loss` to `supervised_contrastive_loss`, and
+        "prototypes" is the former alone; "cosine_mse" is the sum over pairs of the reference, and
+        "cosine_mse_balanced" the mean over positive plus that over negative pairs. A function
+        ``loss(embeddings, labels, memory=...)`` is taken as it is: options of
+        `small_text_ext.training.contrastive` are bound by ``functools.partial``.
+    pairs : {"all", "one"}, default="all"
+        Of the cosine losses: every pair, or for each text one of its class and one of another.
+    temperature : float, default=0.1
+        Of "supervised_contrastive".
+    prototype_weight : float, default=1.0
+        What the prototype loss is multiplied with in "supervised_contrastive"; 0 leaves it out.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown or out of range.
+
+    Examples
+    --------
+    >>> objective = AlignmentObjective("cosine_mse")
+    >>> objective(torch.eye(2), torch.tensor([0, 0]), None, torch.Generator())
+    tensor(2.)
+    """
+
+    loss: LossName | AlignmentLoss = "supervised_contrastive"
+    pairs: Pairs = "all"
+    temperature: float = 0.1
+    prototype_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not callable(self.loss) and self.loss not in get_args(LossName):
+            raise ValueError(
+                f"loss is {self.loss!r}: pass one of {get_args(LossName)}, or a function."
+            )
+        if self.pairs not in get_args(Pairs):
+            raise ValueError(f"pairs is {self.pairs!r}: pass 'all' or 'one'.")
+        if self.pairs == "one" and self.loss not in ("cosine_mse", "cosine_mse_balanced"):
+            raise ValueError(
+                f"pairs is 'one', and loss {self.loss!r}: single pairs are of the losses "
+                "'cosine_mse' and 'cosine_mse_balanced' alone."
+            )
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature is {self.temperature}: pass a number above 0.")
+        if not 0 <= self.prototype_weight < math.inf:
+            raise ValueError(
+                f"prototype_weight is {self.prototype_weight}: pass a number of at least 0."
+            )
+
+    def __call__(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        memory: References | None,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        embeddings : torch.Tensor, shape (n, d)
+            The batch.
+        labels : torch.Tensor, shape (n,) of int, or (n, num_classes) of zeros and ones
+            Its labels.
+        memory : References or None
+            More partners of each text.
+        generator : torch.Generator
+            Where single pairs are drawn from.
+
+        Returns
+        -------
+        torch.Tensor, shape ()
+            The loss.
+        """
+        if callable(self.loss):
+            return self.loss(embeddings, labels, memory=memory)
+        if self.loss in ("cosine_mse", "cosine_mse_balanced"):
+            reduction: Literal["sum", "balanced"] = (
+                "sum" if self.loss == "cosine_mse" else "balanced"
+            )
+            return cosine_mse_loss(
+                embeddings, labels, self.pairs, reduction, memory, generator=generator
+            )
+        if self.loss == "prototypes":
+            return prototype_loss(embeddings, labels, memory=memory)
+        total = supervised_contrastive_loss(embeddings, labels, self.temperature, memory=memory)
+        if self.prototype_weight == 0:
+            return total
+        return total + self.prototype_weight * prototype_loss(embeddings, labels, memory=memory)
+
+
+def alignment_batches(
+    labels: Tensor,
+    kind: BatchesName = "class_balanced",
+    batch_size: int = 32,
+    classes_per_batch: int = 16,
+    samples_per_class: int | None = None,
+    seed: int = 0,
+) -> Batches:
+    """Return the batches of a fit.
+
+    Parameters
+    ----------
+    labels : torch.Tensor, shape (n,) of int64, or (n, num_classes) of zeros and ones
+        Labels of the training set.
+    kind : {"class_balanced", "random"}, default="class_balanced"
+        `ClassBalancedBatches`, or `RandomBatches` as the reference has them.
+    batch_size : int, default=32
+        About so many texts a batch.
+    classes_per_batch : int, default=16
+        Of "class_balanced": classes of a batch, where there are as many.
+    samples_per_class : int or None, default=None
+        Of "class_balanced": texts of each; None fills up ``batch_size``, with at least two.
+    seed : int, default=0
+        Same seed, same batches.
+
+    Returns
+    -------
+    ClassBalancedBatches or RandomBatches
+        A batch sampler.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, or a number is below 1.
+
+    Examples
+    --------
+    >>> sorted(next(iter(alignment_batches(torch.tensor([0, 0, 1, 1]), batch_size=4))))
+    [0, 1, 2, 3]
+    """
+    if kind not in get_args(BatchesName):
+        raise ValueError(f"batches is {kind!r}: pass one of {get_args(BatchesName)}.")
+    if kind == "random":
+        return RandomBatches(len(labels), batch_size, seed)
+    if samples_per_class is None:
+        occurring = labels.any(dim=0).sum() if labels.ndim == 2 else len(set(labels.tolist()))
+        drawn = max(1, min(classes_per_batch, int(occurring)))
+        samples_per_class = max(2, batch_size // drawn)
+    return ClassBalancedBatches(labels, classes_per_batch, samples_per_class, seed=seed)
+
+
+class _OfEpoch(Sampler[list[int]]):
+    """Makes the batches of the epoch that the trainer is in."""
+
+    def __init__(self, batches: Batches, epoch: Callable[[], int]) -> None:
+        self.batches, self.epoch = batches, epoch
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        self.batches.set_epoch(self.epoch())
+        yield from self.batches
+
+
+class AlignmentTrainer(Trainer):
+    """The Hugging Face Trainer with a loss on the embeddings of a batch.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        An encoder.
+    args : transformers.TrainingArguments
+        What the Trainer understands; batches, shuffling and the loss are not its own.
+    items : TokenizedItems
+        What to train on; its weights are not looked at.
+    tokenizer : TextTokenizer
+        Pads batches.
+    readout : callable
+        Takes what the model returned, and the attention mask; the first tensor that it returns are
+        the embeddings.
+    objective : AlignmentObjective
+        The loss.
+    batches : ClassBalancedBatches or RandomBatches
+        Which texts are in a batch.
+    memory : Memory
+        What a batch is compared with besides itself.
+    chunk_size : int or None, default=None
+        Texts whose activations are kept at a time; None keeps those of the whole batch.
+    dtype : torch.dtype or None, default=None
+        The lower precision that batches are padded for.
+    callbacks : list of transformers.TrainerCallback or None, default=None
+        Further callbacks.
+
+    Attributes
+    ----------
+    losses : list of torch.Tensor
+        The losses of the batches since it was last emptied.
+
+    Notes
+    -----
+    It trains on one process: several would draw the same batches. Under gradient accumulation the
+    loss is the mean of those of its batches, each compared with itself and the memory alone: the
+    exact gradient of a larger batch is had by ``chunk_size``.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401
+        args: TrainingArguments,
+        items: TokenizedItems,
+        tokenizer: TextTokenizer,
+        *,
+        readout: Readout,
+        objective: AlignmentObjective,
+        batches: Batches,
+        memory: Memory,
+        chunk_size: int | None = None,
+        dtype: torch.dtype | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+    ) -> None:
+        self.items, self.text_tokenizer, self.readout = items, tokenizer, readout
+        self.objective: AlignmentObjective = objective
+        self.batches, self.memory = batches, memory
+        self.chunk_size, self.dtype = chunk_size, dtype
+        self.losses: list[Tensor] = []
+        self.generator = torch.Generator().manual_seed(args.seed)
+        super().__init__(model=model, args=args, train_dataset=items, callbacks=callbacks)
+        # A progress bar is the caller's; without one the Trainer prints a dict at every log.
+        self.remove_callback(PrinterCallback)
+        # The Trainer must not divide the loss by counts of tokens.
+        self.model_accepts_loss_kwargs = False
+
+    def get_train_dataloader(self) -> DataLoader[int]:
+        """Return the batches, as rows."""
+        sampler = _OfEpoch(self.batches, lambda: int(self.state.epoch or 0))
+        return DataLoader(self.items, batch_sampler=sampler, collate_fn=_as_rows)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401
+        """Add the gradient of a batch, or say what to do where memory runs out."""
+        try:
+            return super().training_step(*args, **kwargs)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise MemoryError(
+                f"A batch does not fit into the memory of {self.args.device}: pass a smaller "
+                "gradient_cache_chunk, which changes nothing but the time, or a smaller batch_size."
+            ) from error
+
+    def compute_loss(
+        self,
+        model: Any,  # noqa: ANN401
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Return the loss of a batch, and remember the batch."""
+        rows: list[int] = inputs[_ROWS].tolist()
+        labels = self.items.labels[rows].to(self.args.device)
+        embeddings = self._embedded(model, rows)
+        references = self.memory.references(lambda stored: self._embedded(model, stored))
+        loss = self.objective(embeddings, labels, references, self.generator)
+        self.memory.update(embeddings.detach(), labels, rows)
+        self.losses.append(loss.detach())
+        return (loss, embeddings) if return_outputs else loss
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Return 0: a batch is rows."""
+        return 0
+
+    def _embedded(self, model: Any, rows: Sequence[int]) -> Tensor:  # noqa: ANN401
+        size = self.chunk_size or len(rows)
+        chunks = [list(rows[start : start + size]) for start in range(0, len(rows), size)]
+        return encode_in_chunks(lambda chunk: self._encoded(model, chunk), chunks, self.args.device)
+
+    def _encoded(self, model: Any, rows: list[int]) -> Tensor:  # noqa: ANN401
+        padded = self.text_tokenizer.pad([self.items.features[row] for row in rows], self.dtype)
+        inputs = {name: tensor.to(self.args.device) for name, tensor in padded.items()}
+        return self.readout(model(**inputs), inputs["attention_mask"])[0].float()
+
+
+def _as_rows(rows: list[int]) -> dict[str, Tensor]:
+    return {_ROWS: torch.tensor(rows)}
+
+
+@dataclass(frozen=True)
+class AlignmentTuner:
+    """Aligns an encoder by the Hugging Face Trainer, of which nothing is left but the model.
+
+    Parameters
+    ----------
+    num_epochs : int
+        Passes over the training set; 0 leaves the encoder as it is.
+    lr : float
+        The highest learning rate.
+    objective : AlignmentObjective
+        The loss.
+    batches : ClassBalancedBatches or RandomBatches
+        Which texts are in a batch.
+    memory : Memory
+        What a batch is compared with besides itself; it is filled in the course of the fit.
+    weight_decay : float, default=0.01
+        AdamW's; biases and layer norms are left alone.
+    warmup : float, default=0.1
+        The share of all steps over which the learning rate rises to ``lr``.
+    lr_scheduler_type : str, default="linear"
+        How it falls after that; any name that the Trainer knows.
+    chunk_size : int or None, default=None
+        Texts whose activations are kept at a time; None keeps those of the whole batch.
+    dtype : torch.dtype or None, default=None
+        Lower precision to compute in; weights stay in float32.
+    training_arguments : mapping of str to Any, default={}
+        Further arguments of ``transformers.TrainingArguments``.
+    show_progress : bool or None, default=None
+        None shows a bar on a terminal only.
+    seed : int, default=0
+        Seeds dropout and single pairs.
+    """
+
+    num_epochs: int
+    lr: float
+    objective: AlignmentObjective
+    batches: Batches
+    memory: Memory
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    lr_scheduler_type: str = "linear"
+    chunk_size: int | None = None
+    dtype: torch.dtype | None = None
+    training_arguments: Mapping[str, Any] = field(default_factory=dict)
+    show_progress: bool | None = None
+    seed: int = 0
+
+    def fit(
+        self,
+        model: Any,  # noqa: ANN401
+        tokenizer: TextTokenizer,
+        items: TokenizedItems,
+        readout: Readout,
+        device: torch.device,
+    ) -> TrainingHistory:
+        """Train ``model`` in place, and leave it in evaluation mode.
+
+        Where all texts have the same labels, there is nothing to tell apart, and nothing is
+        trained: a loss would only draw all embeddings to one point. The states of the global random
+        generators stay as they were, and no file is left.
+
+        Parameters
+        ----------
+        model : transformers.PreTrainedModel
+            An encoder, on ``device``.
+        tokenizer : TextTokenizer
+            Pads batches.
+        items : TokenizedItems
+            The training items.
+        readout : callable
+            What to take as the embeddings of a batch.
+        device : torch.device
+            Where to compute.
+
+        Returns
+        -------
+        TrainingHistory
+            Losses and the number of steps.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is no longer finite.
+        MemoryError
+            If a batch does not fit into memory.
+        """
+        history = TrainingHistory()
+        if self.num_epochs == 0 or bool((items.labels == items.labels[:1]).all()):
+            return history
+        with (
+            preserved_global_state(self.seed, torch=True),
+            tempfile.TemporaryDirectory(prefix="small-text-ext-") as folder,
+        ):
+            trainer = AlignmentTrainer(
+                model,
+                self._arguments(folder, device),
+                items,
+                tokenizer,
+                readout=readout,
+                objective=self.objective,
+                batches=self.batches,
+                memory=self.memory,
+                chunk_size=self.chunk_size,
+                dtype=self.dtype,
+            )
+            observer = _Observer(self, history, trainer.losses)
+            trainer.add_callback(observer)
+            try:
+                trainer.train()
+            finally:
+                observer.bar.close()
+                release(trainer, model)
+        return history
+
+    @property
+    def num_steps(self) -> int:
+        """Gradient steps of a fit."""
+        accumulated = int(self.training_arguments.get("gradient_accumulation_steps", 1))
+        return math.ceil(len(self.batches) / accumulated) * self.num_epochs
+
+    def _arguments(self, folder: str, device: torch.device) -> TrainingArguments:
+        return trainer_arguments(
+            folder,
+            device,
+            self.dtype,
+            self.training_arguments,
+            num_train_epochs=self.num_epochs,
+            learning_rate=self.lr,
+            weight_decay=self.weight_decay,
+            warmup_steps=round(self.warmup * self.num_steps),
+            lr_scheduler_type=self.lr_scheduler_type,
+            seed=self.seed,
+        )
+
+
+class _Observer(TrainerCallback):
+    """Shows the steps of a fit, and keeps the mean loss of each epoch."""
+
+    def __init__(
+        self, tuner: AlignmentTuner, history: TrainingHistory, losses: list[Tensor]
+    ) -> None:
+        self.tuner, self.history, self.losses = tuner, history, losses
+        disable = None if tuner.show_progress is None else not tuner.show_progress
+        self.bar = tqdm(total=tuner.num_steps, desc="align", unit="step", disable=disable)
+
+    def on_step_end(
+        self,
+        args: Any,  # noqa: ANN401
+        state: Any,  # noqa: ANN401
+        control: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Count the step."""
+        self.bar.update()
+        self.history.num_steps = state.global_step
+
+    def on_epoch_end(
+        self,
+        args: Any,  # noqa: ANN401
+        state: Any,  # noqa: ANN401
+        control: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Keep the mean loss."""
+        epoch = self.history.best_epoch = len(self.history.train_losses)
+        loss = float(torch.stack(self.losses).mean())
+        self.losses.clear()
+        self.history.train_losses.append(loss)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The training loss of epoch {epoch} is {loss}: pass a smaller lr than "
+                f"{self.tuner.lr}, or precision='float32'."
+            )

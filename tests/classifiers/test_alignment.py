@@ -1,0 +1,292 @@
+"""The aligned encoder: what it learns, what it embeds and when, and what it does at the edges."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from small_text import SetFitModelArguments, TextDataset
+from transformers import AutoModel, AutoTokenizer
+
+from small_text_ext import (
+    EmbeddingAlignmentClassification,
+    EmbeddingAlignmentClassificationFactory,
+    TransformerArguments,
+    knn_evaluate,
+)
+from small_text_ext.classifiers.alignment_heads import KNNHead
+from small_text_ext.training.contrastive import cosine_mse_loss
+from tests.classifiers import texts
+from tests.classifiers.texts import NO_DROPOUT, dense
+from tests.tiny_models import checkpoint
+
+TRAIN, TEST = texts.single(48), texts.single(60, seed=1)
+
+
+def aligner(
+    architecture: str = "bert",
+    num_classes: int = 3,
+    *,
+    dropout: bool = True,
+    **options: Any,  # noqa: ANN401
+) -> EmbeddingAlignmentClassification:
+    """Return a tiny classifier that learns topics in a second."""
+    arguments = TransformerArguments(
+        checkpoint(architecture), config_kwargs={} if dropout else NO_DROPOUT
+    )
+    small: dict[str, Any] = {
+        "num_epochs": 6,
+        "lr": 4e-3,
+        "batch_size": 12,
+        "precision": "float32",
+        "seed": 1,
+    }
+    return EmbeddingAlignmentClassification(arguments, num_classes, **{**small, **options})
+
+
+def cosines(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the mean cosine within classes, and between them."""
+    products, same = vectors @ vectors.T, labels[:, None] == labels
+    between = ~same
+    np.fill_diagonal(same, False)
+    return float(products[same].mean()), float(products[between].mean())
+
+
+class Texts:
+    """Counts the texts that a model is shown."""
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401
+        self.count = 0
+        self.handle = model.register_forward_pre_hook(self._note, with_kwargs=True)
+
+    def _note(self, module: Any, args: Any, kwargs: Any) -> None:  # noqa: ANN401
+        self.count += len(kwargs["input_ids"])
+
+
+def test_classes_come_apart_on_texts_that_were_not_trained() -> None:
+    frozen, clf = aligner(num_epochs=0).fit(TRAIN), aligner().fit(TRAIN)
+    (near, far), (nearer, farther) = (cosines(c.embed(TEST), TEST.y) for c in (frozen, clf))
+    assert near - far < 0.1
+    assert nearer - farther > 0.3
+    assert (clf.predict(TEST) == TEST.y).mean() > 0.9
+    assert clf.history_ is not None
+    assert clf.history_.num_steps == 24
+
+
+def test_a_frozen_encoder_is_the_checkpoint_with_the_pooling() -> None:
+    model = AutoModel.from_pretrained(checkpoint()).eval()
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint())
+    found = {
+        (pooling, layer_mean): aligner(num_epochs=0, pooling=pooling, layer_mean=layer_mean)
+        .fit(TRAIN)
+        .embed(TEST)
+        for pooling in ("mean", "cls")
+        for layer_mean in (False, True)
+    }
+    for row, text in enumerate(TEST.x[:5]):
+        with torch.no_grad():
+            out = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True)
+        layers = torch.stack(out.hidden_states[1:]).squeeze(1)
+        for (pooling, layer_mean), vectors in found.items():
+            states = layers.mean(dim=0) if layer_mean else layers[-1]
+            vector = states.mean(dim=0) if pooling == "mean" else states[0]
+            unit = (vector / vector.norm()).numpy()
+            np.testing.assert_allclose(vectors[row], unit, atol=1e-5)
+
+
+def test_training_texts_are_not_encoded_again() -> None:
+    clf = aligner(head="logistic").fit(TRAIN)
+    seen = Texts(clf.model)
+    vectors, proba = clf.embed(TEST, return_proba=True)
+    assert seen.count == len(TEST)
+    clf.predict(TEST, return_proba=True)
+    assert seen.count == 2 * len(TEST)
+    seen.handle.remove()
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+
+
+def test_what_is_kept_of_the_training_set() -> None:
+    clf = aligner().fit(TRAIN)
+    assert clf.train_embeddings_ is not None
+    np.testing.assert_allclose(clf.train_embeddings_, clf.embed(TRAIN), atol=1e-5)
+    np.testing.assert_array_equal(clf.train_labels_, TRAIN.y)
+    known = knn_evaluate(clf.train_embeddings_, clf.train_labels_)
+    assert known.accuracy > 0.9
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"pairs": "one", "memory": "none"},
+        {"pairs": "all", "memory": "none"},
+        {"pairs": "one", "memory": "detached"},
+        {"pairs": "one", "memory": "mixed"},
+        {"pairs": "one", "memory": "datapoint"},
+        {"pairs": "all", "memory": "datapoint"},
+    ],
+    ids=lambda variant: "-".join(variant.values()),
+)
+def test_the_variants_of_the_reference(variant: dict[str, Any]) -> None:
+    published: dict[str, Any] = {
+        "loss": "cosine_mse",
+        "pooling": "cls",
+        "votes": "hard",
+        "batches": "random",
+        "training_arguments": {"max_grad_norm": 5.0},
+    }
+    clf = aligner(**published, **variant).fit(TRAIN)
+    assert (clf.predict(TEST) == TEST.y).mean() > 0.6  # a third by chance
+
+
+@pytest.mark.parametrize("head", ["knn", "prototypes", "logistic"])
+def test_several_labels(head: Any) -> None:  # noqa: ANN401
+    train, test = texts.multi(60), texts.multi(60, seed=1)
+    clf = aligner(multi_label=True, head=head, num_epochs=8).fit(train)
+    predictions = clf.predict(test)
+    assert isinstance(predictions, csr_matrix)
+    # Two thirds by predicting nothing.
+    assert (dense(predictions) == dense(test.y)).mean() > 0.72
+
+
+def test_chunks_change_nothing_but_memory() -> None:
+    options: dict[str, Any] = {"dropout": False, "training_arguments": {"optim": "sgd"}, "lr": 0.1}
+    whole = aligner(**options).fit(TRAIN)
+    parts = aligner(gradient_cache_chunk=5, **options).fit(TRAIN)
+    np.testing.assert_allclose(parts.embed(TEST), whole.embed(TEST), atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["t5", "gpt2", "longformer"])
+def test_architectures(architecture: str) -> None:
+    clf = aligner(architecture, num_epochs=1).fit(TRAIN)
+    assert clf.embed(TEST).shape == (60, 32)
+    assert not hasattr(clf.model, "decoder") or architecture != "t5"
+
+
+# Edges
+
+
+def data(rows: list[int], labels: list[int]) -> TextDataset:
+    return TextDataset([TRAIN.x[row] for row in rows], np.array(labels), np.arange(3))
+
+
+@pytest.mark.parametrize("batches", ["class_balanced", "random"])
+@pytest.mark.parametrize("memory", ["none", "ring", "datapoint"])
+def test_a_class_with_one_text(batches: Any, memory: Any) -> None:  # noqa: ANN401
+    rows = [0, 1, 3, 4, 6, 7, 2]
+    train = data(rows, [row % 3 for row in rows])
+    clf = aligner(batches=batches, memory=memory, num_neighbors=1).fit(train)
+    np.testing.assert_array_equal(clf.predict(train), train.y)
+
+
+@pytest.mark.parametrize("head", ["knn", "prototypes", "logistic"])
+@pytest.mark.parametrize("rows", [[1], [1, 4, 7]], ids=["one text", "one class"])
+def test_one_class(head: Any, rows: list[int]) -> None:  # noqa: ANN401
+    clf = aligner(head=head).fit(data(rows, [1] * len(rows)))
+    assert clf.history_ is not None
+    assert clf.history_.num_steps == 0
+    assert set(clf.predict(TEST)) == {1}
+    assert clf.predict_proba(TEST)[:, [0, 2]].min() > 0
+
+
+def test_duplicates() -> None:
+    """Texts twice, and twice with different labels: the vote is shared."""
+    rows = [*range(24), *range(6), 0, 0]
+    train = data(rows, [*(row % 3 for row in rows[:30]), 2, 2])
+    clf = aligner(votes="hard", num_neighbors=4).fit(train)
+    first = clf.predict_proba(train)[0]
+    np.testing.assert_allclose(first, [0.5, 0, 0.5], atol=1e-3)
+
+
+def test_a_class_that_is_not_in_the_training_set() -> None:
+    rows = [row for row in range(48) if row % 3 != 2]
+    clf = aligner().fit(data(rows, [row % 3 for row in rows]))
+    proba = clf.predict_proba(TEST)
+    assert 2 not in clf.predict(TEST)
+    assert proba[:, 2].min() > 0
+
+
+def test_an_empty_set() -> None:
+    clf = aligner(num_epochs=1).fit(TRAIN)
+    empty = TRAIN[[]]
+    assert len(clf.predict(empty)) == 0
+    assert clf.embed(empty).shape == (0, 32)
+    with pytest.raises(ValueError, match="train_set is empty"):
+        aligner().fit(empty)
+
+
+def test_a_failed_fit_leaves_the_classifier_as_it_was() -> None:
+    clf = aligner(num_epochs=1).fit(TRAIN)
+    before = clf.predict_proba(TEST)
+    clf.objective = "broken"  # type: ignore[assignment]
+    with pytest.raises(TypeError):
+        clf.fit(texts.single(24, seed=2))
+    np.testing.assert_array_equal(clf.predict_proba(TEST), before)
+
+
+# Arguments
+
+
+def test_a_loss_and_a_head_of_ones_own() -> None:
+    flipped = functools.partial(cosine_mse_loss, flip=True, reduction="mean")
+    clf = aligner(loss=flipped, memory="none", head=KNNHead(k=1)).fit(TRAIN)
+    frozen = aligner(num_epochs=0).fit(TRAIN)
+    within, before = (cosines(c.embed(TRAIN), TRAIN.y)[0] for c in (clf, frozen))
+    assert within < before - 0.1
+    np.testing.assert_array_equal(clf.predict(TRAIN), TRAIN.y)
+
+
+def test_the_hosts_arguments_of_setfit() -> None:
+    host = SetFitModelArguments(checkpoint(), max_length=9, train_batch_size=(24, 2))
+    factory = EmbeddingAlignmentClassificationFactory(host, 3, {"num_epochs": 1, "seed": 1})
+    clf = factory.new()
+    assert clf.model_args.max_length == 9
+    assert clf.batch_size == 24
+    assert clf.fit(TRAIN).predict(TEST).shape == (60,)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "triplet"}, "loss is 'triplet'"),
+        ({"memory": "xbm"}, "memory is 'xbm'"),
+        ({"memory_size": 0}, "memory_size is 0"),
+        ({"memory_warm_start": -1}, "memory_warm_start is -1"),
+        ({"batches": "sorted"}, "batches is 'sorted'"),
+        ({"pooling": "max"}, "pooling is 'max'"),
+        ({"head": "svm"}, "head is 'svm'"),
+        ({"num_neighbors": 0}, "num_neighbors is 0"),
+        ({"votes": "loud"}, "votes is 'loud'"),
+        ({"gradient_cache_chunk": 0}, "gradient_cache_chunk is 0"),
+        ({"samples_per_class": 0}, "samples_per_class is 0"),
+        ({"num_epochs": -1}, "num_epochs is -1"),
+        ({"lr": 0.0}, "lr is 0.0"),
+        ({"training_arguments": {"bf16": True}}, "training_arguments holds 'bf16'"),
+    ],
+)
+def test_bad_arguments(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        aligner(**options)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "tokenized"])
+def test_other_kinds_of_texts(kind: str) -> None:
+    clf = aligner(num_epochs=1).fit(TRAIN)
+    if kind == "tokenized":
+        known = texts.tokenized(TRAIN, clf.tokenizer)
+        same = aligner(num_epochs=1).fit(known)
+        np.testing.assert_allclose(same.embed(known), clf.embed(TRAIN), atol=1e-5)
+    else:
+        pairs = texts.pairs(48)
+        assert aligner(num_epochs=1).fit(pairs).embed(pairs).shape == (48, 32)
+
+
+def test_bfloat16() -> None:
+    clf = aligner(precision="bfloat16", gradient_cache_chunk=6).fit(TRAIN)
+    assert (clf.predict(TEST) == TEST.y).mean() > 0.8
+    assert {parameter.dtype for parameter in clf.model.parameters()} == {torch.float32}

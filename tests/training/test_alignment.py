@@ -1,0 +1,272 @@
+"""One fit by a loss on embeddings: batches, memories, gradients in chunks, and what is left."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from small_text_ext import TransformerArguments
+from small_text_ext.classifiers.pretrained import Pretrained, load_encoder
+from small_text_ext.training.alignment import (
+    AlignmentObjective,
+    AlignmentTuner,
+    alignment_batches,
+)
+from small_text_ext.training.contrastive import (
+    cosine_mse_loss,
+    prototype_loss,
+    supervised_contrastive_loss,
+)
+from small_text_ext.training.contrastive_batches import ClassBalancedBatches, RandomBatches
+from small_text_ext.training.contrastive_memory import References, make_memory
+from small_text_ext.training.history import TrainingHistory
+from small_text_ext.training.trainer import TokenizedItems
+from tests.classifiers.texts import NO_DROPOUT
+from tests.contract.states import random_states
+from tests.tiny_models import checkpoint, topic_texts
+
+CPU = torch.device("cpu")
+
+
+def encoder(dropout: bool = False) -> Pretrained:
+    """Return a tiny encoder of one layer."""
+    config = {"num_hidden_layers": 1, **({} if dropout else NO_DROPOUT)}
+    return load_encoder(TransformerArguments(checkpoint(), config_kwargs=config), seed=0)
+
+
+def first_token(outputs: Any, mask: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401
+    return (outputs.last_hidden_state[:, 0],)
+
+
+def items_of(start: Pretrained, labels: Tensor) -> TokenizedItems:
+    features = start.tokenizer.encode(topic_texts(len(labels), 3))
+    return TokenizedItems(features, labels, labels.float(), torch.arange(len(labels)), 3)
+
+
+def tuner(labels: Tensor, memory: Any = "none", **options: Any) -> AlignmentTuner:  # noqa: ANN401
+    small: dict[str, Any] = {
+        "num_epochs": 2,
+        "lr": 1e-3,
+        "objective": AlignmentObjective(),
+        "batches": alignment_batches(labels, batch_size=12, seed=1),
+        "memory": make_memory(memory, 3) if isinstance(memory, str) else memory,  # type: ignore[arg-type]
+        "seed": 1,
+    }
+    return AlignmentTuner(**{**small, **options})
+
+
+def aligned(
+    labels: Tensor,
+    dropout: bool = False,
+    **options: Any,  # noqa: ANN401
+) -> tuple[dict[str, Tensor], TrainingHistory]:
+    start = encoder(dropout)
+    fit = tuner(labels, **options)
+    items = items_of(start, labels)
+    history = fit.fit(start.model, start.tokenizer, items, first_token, CPU)
+    assert not start.model.training
+    return start.model.state_dict(), history
+
+
+def assert_close(first: dict[str, Tensor], second: dict[str, Tensor], atol: float) -> None:
+    for name, values in first.items():
+        torch.testing.assert_close(values, second[name], atol=atol, rtol=0, msg=name)
+
+
+LABELS = torch.arange(24) % 3
+
+
+def test_the_objectives_are_the_losses() -> None:
+    embeddings, labels = torch.randn(8, 4), torch.arange(8) % 3
+    memory = References(torch.randn(5, 4), torch.arange(5) % 3)
+    generator = torch.Generator().manual_seed(3)
+    contrastive = supervised_contrastive_loss(embeddings, labels, 0.2, memory=memory)
+    prototypes = prototype_loss(embeddings, labels, memory=memory)
+    cases: list[tuple[AlignmentObjective, Tensor]] = [
+        (
+            AlignmentObjective(temperature=0.2, prototype_weight=0.5),
+            contrastive + 0.5 * prototypes,
+        ),
+        (AlignmentObjective(temperature=0.2, prototype_weight=0), contrastive),
+        (AlignmentObjective("prototypes"), prototypes),
+        (AlignmentObjective("cosine_mse"), cosine_mse_loss(embeddings, labels, memory=memory)),
+        (
+            AlignmentObjective("cosine_mse_balanced"),
+            cosine_mse_loss(embeddings, labels, reduction="balanced", memory=memory),
+        ),
+        (
+            AlignmentObjective(functools.partial(cosine_mse_loss, flip=True)),
+            cosine_mse_loss(embeddings, labels, flip=True, memory=memory),
+        ),
+    ]
+    for objective, expected in cases:
+        torch.testing.assert_close(objective(embeddings, labels, memory, generator), expected)
+    drawn = AlignmentObjective("cosine_mse", pairs="one")(embeddings, labels, None, generator)
+    again = cosine_mse_loss(embeddings, labels, "one", generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(drawn, again)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "triplet"}, "loss is 'triplet'"),
+        ({"pairs": "some"}, "pairs is 'some'"),
+        ({"pairs": "one"}, "pairs is 'one', and loss 'supervised_contrastive'"),
+        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"prototype_weight": -1.0}, "prototype_weight is -1.0"),
+    ],
+)
+def test_bad_objectives(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AlignmentObjective(**options)
+
+
+def test_batches_fill_up_their_size() -> None:
+    few = alignment_batches(LABELS, batch_size=12)
+    assert isinstance(few, ClassBalancedBatches)
+    assert [len(batch) for batch in few] == [12, 12]
+    many = alignment_batches(torch.arange(90) % 30, batch_size=8, classes_per_batch=16)
+    assert {len(batch) for batch in many} == {32}
+    random = alignment_batches(LABELS, "random", batch_size=10)
+    assert isinstance(random, RandomBatches)
+    assert [len(batch) for batch in random] == [10, 10, 4]
+    with pytest.raises(ValueError, match="batches is 'sorted'"):
+        alignment_batches(LABELS, "sorted")  # type: ignore[arg-type]
+
+
+def test_a_step_is_the_gradient_of_the_loss() -> None:
+    """One step of plain gradient descent on one batch, beside torch's own."""
+    everything = alignment_batches(LABELS, "random", batch_size=24)
+    plain = {"optim": "sgd", "max_grad_norm": 0.0}
+    trained, history = aligned(
+        LABELS,
+        num_epochs=1,
+        batches=everything,
+        weight_decay=0.0,
+        warmup=0.0,
+        lr_scheduler_type="constant",
+        training_arguments=plain,
+        lr=0.01,
+    )
+    start = encoder()
+    items, model = items_of(start, LABELS), start.model
+    (rows,) = list(everything)
+    inputs = start.tokenizer.pad([items.features[row] for row in rows])
+    embeddings = model(**inputs).last_hidden_state[:, 0]
+    labels = LABELS[rows]
+    loss = supervised_contrastive_loss(embeddings, labels) + prototype_loss(embeddings, labels)
+    loss.backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.01 * parameter.grad
+    assert_close(trained, model.state_dict(), atol=1e-6)
+    assert history.num_steps == 1
+    assert history.train_losses == [pytest.approx(loss.item(), rel=1e-5)]
+
+
+@pytest.mark.parametrize("memory", ["none", "datapoint"])
+def test_chunks_have_the_gradient_of_the_batch(memory: str) -> None:
+    plain = {"optim": "sgd", "max_grad_norm": 0.0}
+    whole, _ = aligned(LABELS, memory=memory, training_arguments=plain, lr=0.01)
+    parts, _ = aligned(LABELS, memory=memory, training_arguments=plain, lr=0.01, chunk_size=5)
+    untouched = encoder().model.state_dict()
+    with pytest.raises(AssertionError):
+        assert_close(whole, untouched, atol=1e-4)
+    assert_close(parts, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("memory", ["ring", "detached", "mixed", "datapoint"])
+def test_memories_change_the_training_and_hold_the_batches(memory: str) -> None:
+    without, _ = aligned(LABELS)
+    fit = tuner(LABELS, memory)
+    start = encoder()
+    fit.fit(start.model, start.tokenizer, items_of(start, LABELS), first_token, CPU)
+    references = fit.memory.references(lambda rows: torch.zeros(len(rows), 32))
+    assert references is not None
+    assert set(references.labels.tolist()) == {0, 1, 2}
+    assert not references.embeddings.requires_grad
+    with pytest.raises(AssertionError):
+        assert_close(start.model.state_dict(), without, atol=1e-6)
+
+
+def test_epochs_have_batches_of_their_own_and_fits_the_same() -> None:
+    fit = tuner(LABELS)
+    drawn = [list(fit.batches), []]
+    fit.batches.set_epoch(1)
+    drawn[1] = list(fit.batches)
+    seen: list[list[int]] = []
+    memory = make_memory("none", 3)
+    memory.update = lambda embeddings, labels, items=None: seen.append(list(items or []))  # type: ignore[method-assign]
+    aligned(LABELS, batches=fit.batches, memory=memory)
+    assert seen == [*drawn[0], *drawn[1]]
+    assert drawn[0] != drawn[1]
+
+
+def test_same_seed_same_parameters_and_states_left_alone() -> None:
+    before = random_states()
+    first, _ = aligned(LABELS, dropout=True, memory="ring")
+    assert random_states() == before
+    torch.manual_seed(5)
+    second, _ = aligned(LABELS, dropout=True, memory="ring")
+    assert_close(first, second, atol=0)
+    other, _ = aligned(LABELS, dropout=True, memory="ring", seed=2)
+    with pytest.raises(AssertionError):
+        assert_close(first, other, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("labels", "epochs"),
+    [
+        (torch.zeros(6, dtype=torch.int64), 2),
+        (torch.ones(1, dtype=torch.int64), 2),
+        (torch.tensor([[1.0, 0, 1]] * 6), 2),
+        (LABELS, 0),
+    ],
+    ids=["one class", "one text", "one label set", "no epoch"],
+)
+def test_nothing_to_tell_apart_trains_nothing(labels: Tensor, epochs: int) -> None:
+    trained, history = aligned(labels, num_epochs=epochs)
+    assert_close(trained, encoder().model.state_dict(), atol=0)
+    assert history.num_steps == 0
+    assert history.train_losses == []
+
+
+@pytest.mark.parametrize("batches", ["class_balanced", "random"])
+def test_batches_without_any_pair(batches: Any) -> None:  # noqa: ANN401
+    """Singletons alone, and batches of one: the loss may be zero, and has to be finite."""
+    labels = torch.tensor([0, 1, 2])
+    sampler = alignment_batches(labels, batches, batch_size=1, classes_per_batch=1, seed=1)
+    for memory in ("none", "ring", "datapoint"):
+        _, history = aligned(labels, dropout=True, batches=sampler, memory=memory)
+        assert np.isfinite(history.train_losses).all()
+
+
+def test_steps_under_accumulation() -> None:
+    batches = alignment_batches(LABELS, "random", batch_size=8)
+    _, history = aligned(
+        LABELS, batches=batches, training_arguments={"gradient_accumulation_steps": 2}
+    )
+    fit = tuner(LABELS, batches=batches, training_arguments={"gradient_accumulation_steps": 2})
+    assert history.num_steps == fit.num_steps == 4
+
+
+def test_a_loss_that_is_not_finite() -> None:
+    def broken(embeddings: Tensor, labels: Tensor, *, memory: References | None = None) -> Tensor:
+        return embeddings.sum() * torch.inf
+
+    with pytest.raises(FloatingPointError, match="training loss of epoch 0"):
+        aligned(LABELS, objective=AlignmentObjective(broken))
+
+
+def test_a_batch_that_does_not_fit() -> None:
+    def greedy(embeddings: Tensor, labels: Tensor, *, memory: References | None = None) -> Tensor:
+        raise MemoryError
+
+    with pytest.raises(MemoryError, match="gradient_cache_chunk"):
+        aligned(LABELS, objective=AlignmentObjective(greedy))
