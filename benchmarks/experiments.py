@@ -51,6 +51,8 @@ class Experiment:
         Whether the classifier must be one whose training dynamics can be recorded.
     fits_vectors : bool, default=False
         Whether it also fits heads on the frozen vectors.
+    costless : frozenset of str, default=frozenset()
+        Parameters that do not change what a unit costs.
     """
 
     parameters: Callable[[], frozenset[str]] | None
@@ -60,6 +62,7 @@ class Experiment:
     check: Callable[[Params], object]
     is_recorded: bool = False
     fits_vectors: bool = False
+    costless: frozenset[str] = frozenset()
 
     @property
     def changes_classifier(self) -> bool:
@@ -198,6 +201,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         fits=_noise_fits,
         check=lambda params: NoiseSettings(**params),
         fits_vectors=True,
+        costless=frozenset({"noise"}),
     ),
     BATCH_SELECTION: Experiment(
         parameters=selection_parameters,
@@ -207,6 +211,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         check=SelectionSettings.from_params,
         is_recorded=True,
         fits_vectors=True,
+        costless=frozenset({"noise", "noise_kind"}),
     ),
 }
 """One-shot experiments by the strategy name of their methods."""

@@ -254,12 +254,18 @@ def _time_unit(calibration: Calibration, spec: UnitSpec) -> UnitCosts:
 def cost_key(spec: UnitSpec) -> str:
     """Return what a calibration is stored under: all that a unit's time depends on.
 
-    That is classifier and method, and for a classifier on texts the data set. What else depends on
-    the data is scaled.
+    That is the classifier, what the method does, and for a classifier on texts the data set. What
+    else depends on the data is scaled. A suite of many methods that differ in their wrong labels
+    alone is so timed in minutes.
     """
-    records = [spec.classifier, spec.method]
-    content = [record.model_dump(mode="json", exclude={"ablation"}) for record in records]
-    return canonical_json([*content, spec.dataset.id if on_texts(spec.classifier) else None])
+    classifier = spec.classifier.model_dump(mode="json")
+    method = spec.method.model_dump(mode="json", exclude={"id", "ablation"})
+    if is_one_shot(spec.method.strategy):
+        costless = EXPERIMENTS[spec.method.strategy].costless
+        params = method["params"]
+        method["params"] = {name: params[name] for name in params if name not in costless}
+    dataset = spec.dataset.id if on_texts(spec.classifier) else None
+    return canonical_json([classifier, method, dataset])
 
 
 def _worker_start(jobs: int) -> float:

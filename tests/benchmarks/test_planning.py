@@ -20,7 +20,14 @@ from benchmarks.planning import (
     total_seconds,
     unit_seconds,
 )
-from benchmarks.results import MAP_SUBSET, NOISE_DETECTION, ClassifierRecord, UnitSpec
+from benchmarks.results import (
+    BATCH_SELECTION,
+    MAP_SUBSET,
+    NOISE_DETECTION,
+    ClassifierRecord,
+    MethodRecord,
+    UnitSpec,
+)
 from benchmarks.runner import prepare_run
 from benchmarks.selection import Selection, select_suite
 from tests.benchmarks.synthetic import make_spec
@@ -70,6 +77,19 @@ def test_time_depends_on_the_data_where_a_classifier_reads_texts() -> None:
     text = ClassifierRecord(id="x", kind="transformer")
     changed = [spec.model_copy(update={"classifier": text}) for spec in (first, second)]
     assert cost_key(changed[0]) != cost_key(changed[1])
+
+
+def test_methods_that_differ_in_their_wrong_labels_are_timed_once() -> None:
+    spec = make_spec("random", 0, dataset=BBC)
+
+    def key(name: str, **params: Any) -> str:
+        method = MethodRecord(id=name, strategy=BATCH_SELECTION, params=params)
+        return cost_key(spec.model_copy(update={"method": method}))
+
+    plain = key("rho", score="reducible_loss")
+    assert key("rho-20", score="reducible_loss", noise=0.2, noise_kind="structured") == plain
+    assert key("loss", score="loss") != plain
+    assert key("rho-half", score="reducible_loss", selected_fraction=0.5) != plain
 
 
 def test_without_rounds_there_is_no_query() -> None:
