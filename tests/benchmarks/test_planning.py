@@ -82,7 +82,7 @@ def test_time_depends_on_the_data_where_a_classifier_reads_texts() -> None:
 def test_methods_that_differ_in_their_wrong_labels_are_timed_once() -> None:
     spec = make_spec("random", 0, dataset=BBC)
 
-    def key(name: str, **params: Any) -> str:
+    def key(name: str, **params: object) -> str:
         method = MethodRecord(id=name, strategy=BATCH_SELECTION, params=params)
         return cost_key(spec.model_copy(update={"method": method}))
 
