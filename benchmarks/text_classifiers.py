@@ -33,13 +33,18 @@ _SETFIT_GIVEN = frozenset(
 _SETFIT_SHARED = frozenset({"max_length"})
 
 
-def _build_transformer(request: FactoryRequest) -> Any:  # noqa: ANN401
-    from small_text_ext import TransformerArguments, TransformerClassificationFactory
+def _build_transformer(request: FactoryRequest, lora: bool = False) -> Any:  # noqa: ANN401
+    from small_text_ext import (
+        LoRATransformerClassificationFactory,
+        TransformerArguments,
+        TransformerClassificationFactory,
+    )
 
+    kind = LoRATransformerClassificationFactory if lora else TransformerClassificationFactory
     fields = field_names(TransformerArguments)
     model = {name: value for name, value in request.params.items() if name in fields}
     kwargs = {name: value for name, value in request.params.items() if name not in fields}
-    return TransformerClassificationFactory(
+    return kind(
         TransformerArguments(str(request.model), **model),
         request.num_classes,
         classification_kwargs={
@@ -50,6 +55,16 @@ def _build_transformer(request: FactoryRequest) -> Any:  # noqa: ANN401
             "show_progress": False,
         },
     )
+
+
+def _build_lora(request: FactoryRequest) -> Any:  # noqa: ANN401
+    require_extra("peft", "lora")
+    return _build_transformer(request, lora=True)
+
+
+def _lora_parameters() -> set[str]:
+    require_extra("peft", "lora")
+    return _transformer_parameters()
 
 
 def _transformer_parameters() -> set[str]:
@@ -144,6 +159,15 @@ TEXT_CLASSIFIERS: Mapping[str, ClassifierKind] = {
         "a pretrained encoder, fine-tuned on the texts; --model",
         _build_transformer,
         _transformer_parameters,
+        features="texts",
+        default_model="minilm",
+        given=_TRANSFORMER_GIVEN,
+        is_recorded=True,
+    ),
+    "lora": ClassifierKind(
+        "low-rank adapters in a pretrained encoder; --model, extra lora",
+        _build_lora,
+        _lora_parameters,
         features="texts",
         default_model="minilm",
         given=_TRANSFORMER_GIVEN,

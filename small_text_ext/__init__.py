@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         ReducibleLossClassificationFactory,
     )
     from small_text_ext.classifiers.transformer import (
+        LoRATransformerClassificationFactory,
         TransformerClassification,
         TransformerClassificationFactory,
     )
@@ -101,6 +102,7 @@ _EXPORTS = {
     "IrreducibleLosses": "training.irreducible_loss",
     "KCenterGreedy": "query_strategies.diversity",
     "KnownIrreducibleLoss": "classifiers.reducible_loss",
+    "LoRATransformerClassificationFactory": "classifiers.transformer",
     "MLPClassification": "classifiers.mlp",
     "MLPClassificationFactory": "classifiers.mlp",
     "MLPModelArguments": "classifiers.mlp",
@@ -152,6 +154,7 @@ __all__ = [
     "IrreducibleLosses",
     "KCenterGreedy",
     "KnownIrreducibleLoss",
+    "LoRATransformerClassificationFactory",
     "MLPClassification",
     "MLPClassificationFactory",
     "MLPModelArguments",

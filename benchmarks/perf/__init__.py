@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from benchmarks.perf.adapters import lora as measure_lora
 from benchmarks.perf.anchoral import anchoral as measure_anchoral
 from benchmarks.perf.classifier import classifier as measure_classifier
 from benchmarks.perf.dynamics import dynamics as measure_dynamics
@@ -13,4 +14,5 @@ app = typer.Typer(help="Measure speed: ours and the peer's in one run.", no_args
 app.command("anchoral")(measure_anchoral)
 app.command("classifier")(measure_classifier)
 app.command("dynamics")(measure_dynamics)
+app.command("lora")(measure_lora)
 app.command("selection")(measure_selection)

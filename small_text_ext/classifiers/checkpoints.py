@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,13 @@ import torch
 
 from small_text_ext._files import part_of, write_json
 from small_text_ext._random import preserved_global_state
+from small_text_ext.classifiers.lora import (
+    adapters_of,
+    add_adapters,
+    read_adapters,
+    read_config,
+    write_adapters,
+)
 from small_text_ext.classifiers.pretrained import Pretrained, quiet, text_tokenizer
 
 _DESCRIPTION = "classifier.json"
@@ -30,27 +37,34 @@ class PickledModel:
         Its configuration.
     state : dict of str to torch.Tensor
         Parameters and buffers.
+    adapters : peft.LoraConfig or None, default=None
+        What its adapters are, where it has some.
     """
 
     kind: type[Any]
     config: Any
     state: dict[str, torch.Tensor]
+    adapters: Any = None
 
     @classmethod
     def of(cls, model: Any) -> PickledModel:  # noqa: ANN401
         """Take a model apart."""
-        return cls(type(model), model.config, model.state_dict())
+        return cls(type(model), model.config, model.state_dict(), adapters_of(model))
 
     def restored(self) -> Any:  # noqa: ANN401
         """Put the model together again, in evaluation mode."""
         with preserved_global_state(0, torch=True):
             model = self.kind(self.config)
+        if self.adapters is not None:
+            add_adapters(model, self.adapters, seed=0)
         model.load_state_dict(self.state)
         return model.eval()
 
 
 def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping[str, Any]) -> None:
     """Write model, tokenizer and options; the folder is there whole or not at all.
+
+    Of a model with adapters, these alone are written, and what is trained beside them.
 
     Parameters
     ----------
@@ -75,14 +89,23 @@ def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping
     target.parent.mkdir(parents=True, exist_ok=True)
     with part_of(target) as part:
         with quiet():
-            pretrained.model.save_pretrained(part)
+            adapters = _write_model(part, pretrained.model)
             pretrained.tokenizer.tokenizer.save_pretrained(part)
         description = {
             "format": _FORMAT,
             "max_length": pretrained.tokenizer.max_length,
+            "adapters": adapters,
             "options": dict(options),
         }
         write_json(part / _DESCRIPTION, description)
+
+
+def _write_model(folder: Path, model: Any) -> dict[str, str] | None:  # noqa: ANN401
+    """Return what is to be known of its adapters, where it has some."""
+    if adapters_of(model) is not None:
+        return write_adapters(folder, model)
+    model.save_pretrained(folder)
+    return None
 
 
 def _check_json(options: Mapping[str, Any]) -> None:
@@ -96,13 +119,22 @@ def _check_json(options: Mapping[str, Any]) -> None:
             ) from error
 
 
-def load_checkpoint(folder: str | Path) -> tuple[Pretrained, dict[str, Any]]:
+def load_checkpoint(
+    folder: str | Path,
+    load_base: Callable[[Mapping[str, Any]], Pretrained],
+    changes: Mapping[str, Any],
+) -> tuple[Pretrained, dict[str, Any]]:
     """Read what `save_checkpoint` wrote.
 
     Parameters
     ----------
     folder : str or Path
         The folder.
+    load_base : callable
+        Takes the options and returns what a first fit starts from: of a model with adapters, the
+        folder holds these alone.
+    changes : mapping of str to Any
+        Options that are to differ from the saved ones.
 
     Returns
     -------
@@ -116,7 +148,8 @@ def load_checkpoint(folder: str | Path) -> tuple[Pretrained, dict[str, Any]]:
     FileNotFoundError
         If there is no such folder, or no classifier in it.
     ValueError
-        If the description is of another format.
+        If the description is of another format, or the encoder is not the one that adapters were
+        trained in.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -132,8 +165,14 @@ def load_checkpoint(folder: str | Path) -> tuple[Pretrained, dict[str, Any]]:
             f"{path} has the format {description.get('format')!r}, but this version reads "
             f"{_FORMAT}: load it with the version that wrote it."
         )
+    options = {**description["options"], **changes}
+    # Not there in what was written before there were adapters.
+    if description.get("adapters"):
+        pretrained = load_base(options)
+        read_adapters(Path(folder), pretrained.model, description["adapters"])
+        return pretrained, {**options, "peft_config": read_config(Path(folder))}
     with quiet():
         model = AutoModelForSequenceClassification.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = text_tokenizer(tokenizer, model.config, description["max_length"])
-    return Pretrained(model.eval(), texts), description["options"]
+    return Pretrained(model.eval(), texts), options

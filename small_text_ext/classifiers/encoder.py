@@ -8,7 +8,7 @@ import functools
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from transformers import SchedulerType, TrainingArguments
 
 from small_text_ext.classifiers.base import Items, TrainedClassifier, check_positive_integer
 from small_text_ext.classifiers.checkpoints import PickledModel
+from small_text_ext.classifiers.lora import PeftConfig, add_adapters, merged, resolve_lora
 from small_text_ext.classifiers.pretrained import Pretrained, TransformerArguments, quiet
 from small_text_ext.classifiers.texts import encode_items, texts_of
 from small_text_ext.training.fine_tuner import MANAGED_ARGUMENTS
@@ -47,6 +48,8 @@ class EncoderClassifier(TrainedClassifier):
         What matrix products are computed in.
     show_progress : bool or None
         Whether bars are shown.
+    peft_config : mapping of str to Any, peft.LoraConfig or None
+        The adapters that are trained in place of the encoder.
     """
 
     model_args: TransformerArguments
@@ -54,6 +57,7 @@ class EncoderClassifier(TrainedClassifier):
     max_tokens: int | None
     precision: Precision
     show_progress: bool | None
+    peft_config: PeftConfig = None
     _text_tokenizer: Any
 
     @property
@@ -68,7 +72,11 @@ class EncoderClassifier(TrainedClassifier):
     def _start(self, seed: int) -> Pretrained:
         """Return what to train: a copy, so that a fit that fails leaves all as it was."""
         if self.model is None:
-            return self._load(seed)
+            pretrained = self._load(seed)
+            adapters = resolve_lora(self.peft_config)
+            if adapters is not None:
+                add_adapters(pretrained.model, adapters, seed)
+            return pretrained
         return Pretrained(copy.deepcopy(self.model.cpu()), self._text_tokenizer)
 
     def _tokenized(self, items: Items, texts: list[Any], tokenizer: Any) -> TokenizedItems:  # noqa: ANN401
@@ -115,7 +123,9 @@ class EncoderClassifier(TrainedClassifier):
         call = functools.partial(model, output_hidden_states=True) if hidden else model
         forward = self._forward(call, self._text_tokenizer)
         mode = _mode(model, training=num_samples > 1)
-        with quiet(), mode, self._progress(texts, num_samples) as report:
+        # Adapters have a dropout of their own, which samples are to have.
+        cheap = merged(model) if num_samples == 1 else nullcontext()
+        with quiet(), mode, cheap, self._progress(texts, num_samples) as report:
             for start in range(0, len(texts), _TEXTS_AT_A_TIME):
                 part = texts[start : start + _TEXTS_AT_A_TIME]
                 features = encode_items(part, self._text_tokenizer)
@@ -169,6 +179,7 @@ def check_fit_options(clf: Any) -> None:  # noqa: ANN401
         If one is of the wrong kind or out of range.
     """
     check_positive_integer("batch_size", clf.batch_size)
+    resolve_lora(clf.peft_config)
     if clf.max_tokens is not None:
         check_positive_integer("max_tokens", clf.max_tokens)
     if not 0 < clf.lr < math.inf:

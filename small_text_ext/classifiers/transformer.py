@@ -26,6 +26,7 @@ from small_text_ext.classifiers.host_arguments import (
     resolve_amp_arguments,
     resolve_model_arguments,
 )
+from small_text_ext.classifiers.lora import PeftConfig
 from small_text_ext.classifiers.pretrained import (
     EmbeddingMethod,
     Pretrained,
@@ -121,6 +122,11 @@ class TransformerClassification(EncoderClassifier):
         Chooses which items of a candidate batch are trained; None trains all.
     recorder : Recorder or None, default=None
         Is told the logits of the items of every fit.
+    peft_config : mapping of str to Any, peft.LoraConfig or None, default=None
+        Trains low-rank adapters (LoRA, Hu et al., ICLR 2022) in place of the encoder, and the head:
+        a mapping of arguments of ``peft.LoraConfig``, ``{}`` for the published ones (rank 8, alpha
+        16, query and value projections, no dropout). They want a higher ``lr``, 5e-4 say: see
+        `LoRATransformerClassificationFactory`. Needs peft (extra ``lora``).
     show_progress : bool or None, default=None
         None shows progress bars on a terminal only.
     seed : int, numpy.random.Generator or None, default=None
@@ -186,6 +192,7 @@ class TransformerClassification(EncoderClassifier):
         training_arguments: Mapping[str, Any] | None = None,
         batch_selector: BatchSelector | None = None,
         recorder: Recorder | None = None,
+        peft_config: PeftConfig = None,
         show_progress: bool | None = None,
         seed: Seed = None,
     ) -> None:
@@ -214,6 +221,7 @@ class TransformerClassification(EncoderClassifier):
         self.training_arguments = {**choice.training_arguments, **(training_arguments or {})}
         self.batch_selector = batch_selector
         self.recorder = recorder
+        self.peft_config = peft_config
         self.show_progress = False if verbosity == 0 else show_progress
         _check_options(self)
         self.model: Any = None
@@ -351,8 +359,10 @@ class TransformerClassification(EncoderClassifier):
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder: weights in safetensors, the rest in JSON.
 
-        Model and tokenizer lie there as Hugging Face's ``from_pretrained`` reads them. Selectors,
-        recorders and the history are not saved; pickling keeps them.
+        Model and tokenizer lie there as Hugging Face's ``from_pretrained`` reads them; of a model
+        with adapters these alone and what is trained beside them, as peft reads them, so that the
+        encoder must be had from where it came when they are loaded. Selectors, recorders and the
+        history are not saved; pickling keeps them, and the encoder.
 
         Parameters
         ----------
@@ -397,9 +407,8 @@ class TransformerClassification(EncoderClassifier):
         ValueError
             If it was saved by a version that this one cannot read.
         """
-        pretrained, saved = load_checkpoint(folder)
-        model_args = TransformerArguments(**saved.pop("model_args"))
-        clf = cls(**{"model_args": model_args, **saved, **options})
+        pretrained, saved = load_checkpoint(folder, _base, options)
+        clf = cls(**{**saved, "model_args": _model_arguments(saved)})
         clf.model, clf._text_tokenizer = pretrained.model, pretrained.tokenizer
         return clf
 
@@ -520,6 +529,81 @@ class TransformerClassificationFactory(TrainedClassifierFactory):
             The classifier; its model is loaded when it is fitted.
         """
         return self._made(TransformerClassification)
+
+
+class LoRATransformerClassificationFactory(TransformerClassificationFactory):
+    """Makes classifiers that train low-rank adapters in a frozen encoder, and the head.
+
+    A few hundred thousand parameters are trained instead of all of them: a fit takes less memory,
+    a saved classifier a few megabytes, and a new text costs what it costs the plain model, since
+    adapters are merged into the encoder for every pass over texts.
+
+    Parameters
+    ----------
+    model_args : TransformerArguments, small_text.TransformerModelArguments or str
+        The encoder.
+    num_classes : int
+        The number of classes.
+    classification_kwargs : dict or None, default=None
+        Further arguments of `TransformerClassification`. What is not given is as the authors
+        trained RoBERTa-base on SST-2: ``peft_config={}`` (rank 8, alpha 16, query and value
+        projections, no dropout), ``lr=5e-4``, ``warmup=0.06``, ``weight_decay=0.1``.
+
+    Raises
+    ------
+    ImportError
+        If peft is not installed.
+    TypeError, ValueError
+        If `TransformerClassification` does not take the arguments.
+
+    Notes
+    -----
+    The query and value projections are found by the names that architectures give them; GPT-2's lie
+    in one matrix with the keys, and Longformer has some of its own for tokens that see all others.
+    Beside the adapters the head is trained whole, and so is the pooling layer that it reads.
+
+    References
+    ----------
+    Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022.
+
+    Examples
+    --------
+    >>> factory = LoRATransformerClassificationFactory("roberta-base", 2, {"num_epochs": 3})
+    >>> clf = factory.new()
+    >>> clf.lr, clf.warmup, clf.weight_decay, clf.num_epochs
+    (0.0005, 0.06, 0.1, 3)
+    """
+
+    def __init__(
+        self,
+        model_args: Any,  # noqa: ANN401
+        num_classes: int,
+        classification_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            model_args, num_classes, {**LORA_DEFAULTS, **(classification_kwargs or {})}
+        )
+
+
+LORA_DEFAULTS: Mapping[str, Any] = {
+    "peft_config": {},
+    "lr": 5e-4,
+    "warmup": 0.06,
+    "weight_decay": 0.1,
+}
+"""What `LoRATransformerClassificationFactory` changes of the defaults, as published."""
+
+
+def _model_arguments(options: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return the model arguments among options, which a file holds as a mapping."""
+    found = options["model_args"]
+    return TransformerArguments(**found) if isinstance(found, Mapping) else found
+
+
+def _base(options: Mapping[str, Any]) -> Pretrained:
+    """Load what adapters were added to."""
+    args = resolve_model_arguments(_model_arguments(options), None).args
+    return load_pretrained(args, options["num_classes"], options["multi_label"], seed=0)
 
 
 _SAVED_OPTIONS = (

@@ -40,6 +40,7 @@ from small_text_ext import (
     FacilityLocation,
     HNSWIndex,
     KCenterGreedy,
+    LoRATransformerClassificationFactory,
     MLPClassification,
     MLPClassificationFactory,
     MLPModelArguments,
@@ -644,6 +645,7 @@ CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
         "early-stopping": transformer(validation_set_size=0.25, num_epochs=16, slow=True),
         "pairs": transformer(dataset=pair_dataset, slow=True),
         "gpt2": transformer(architecture="gpt2", slow=True),
+        "lora": transformer(peft_config={}, slow=True),
         # Its numbers have three digits, and which one is next depends on the shape of the batch.
         "bfloat16": replace(transformer(precision="bfloat16", slow=True), rounding=5e-3),
     },
@@ -659,12 +661,12 @@ def mlp_factory(multi_label: bool) -> FactoryCase:
     )
 
 
-def transformer_factory(multi_label: bool) -> FactoryCase:
-    """Return a case of the factory of the fine-tuned encoder."""
+def transformer_factory(multi_label: bool, lora: bool = False) -> FactoryCase:
+    """Return a case of a factory of the fine-tuned encoder."""
+    kind = LoRATransformerClassificationFactory if lora else TransformerClassificationFactory
     options = {**TINY_FIT, "multi_label": multi_label, "seed": 3}
     return FactoryCase(
-        lambda: TransformerClassificationFactory(tiny_arguments(), NUM_CLASSES, options),
-        makes="TransformerClassification",
+        lambda: kind(tiny_arguments(), NUM_CLASSES, options), makes="TransformerClassification"
     )
 
 
@@ -680,6 +682,16 @@ FACTORY_BUILDERS: dict[str, dict[str, tuple[FactoryCase, ClassifierCase]]] = {
     "EmbeddingAlignmentClassificationFactory": {
         "single-label": (alignment_factory(False), alignment()),
         "multi-label": (alignment_factory(True), alignment(multi_label=True)),
+    },
+    "LoRATransformerClassificationFactory": {
+        "single-label": (
+            transformer_factory(False, lora=True),
+            transformer(peft_config={}),
+        ),
+        "multi-label": (
+            transformer_factory(True, lora=True),
+            transformer(multi_label=True, peft_config={}),
+        ),
     },
     "MLPClassificationFactory": {
         "single-label": (mlp_factory(False), mlp()),
