@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.batch_selection import SelectionSettings, selection_parameters
+from benchmarks.labeled_samples import SampleSettings
 from benchmarks.noise import NoiseSettings
 from benchmarks.results import (
     BATCH_SELECTION,
     FULL_DATA,
+    LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
     MethodRecord,
@@ -53,6 +55,9 @@ class Experiment:
         Whether it also fits heads on the frozen vectors.
     costless : frozenset of str, default=frozenset()
         Parameters that do not change what a unit costs.
+    num_labels : callable or None, default=None
+        From its parameters, the size of the pool and the number of classes to how many labels a fit
+        is on; None: on the whole pool.
     """
 
     parameters: Callable[[], frozenset[str]] | None
@@ -63,6 +68,7 @@ class Experiment:
     is_recorded: bool = False
     fits_vectors: bool = False
     costless: frozenset[str] = frozenset()
+    num_labels: Callable[[Params, int, int], int] | None = None
 
     @property
     def changes_classifier(self) -> bool:
@@ -176,6 +182,12 @@ def _selection_fits(params: Params) -> int:
     return 2 + (1 if settings.hold_out else settings.num_folds)
 
 
+def _sample_size(params: Params, pool: int, num_classes: int) -> int:
+    settings = SampleSettings.from_params(params)
+    size = pool if settings.per_class is None else settings.per_class * num_classes
+    return min(size, pool, settings.max_labels or pool)
+
+
 EXPERIMENTS: Mapping[str, Experiment] = {
     FULL_DATA: Experiment(
         parameters=None,
@@ -212,6 +224,14 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         is_recorded=True,
         fits_vectors=True,
         costless=frozenset({"noise", "noise_kind"}),
+    ),
+    LABELED_SAMPLE: Experiment(
+        parameters=lambda: frozenset({"per_class", "max_labels"}),
+        required=frozenset(),
+        passes=lambda params: 1.0,
+        fits=lambda params: 1,
+        check=SampleSettings.from_params,
+        num_labels=_sample_size,
     ),
 }
 """One-shot experiments by the strategy name of their methods."""

@@ -14,6 +14,7 @@ import pandas as pd
 
 from benchmarks.results import (
     BATCH_SELECTION,
+    LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
     RoundRecord,
@@ -26,7 +27,7 @@ from benchmarks.statistics import normalized_area, published_area, seconds_per_q
 UNIT_COLUMNS = ("suite", "dataset", "classifier", "lineage", "method", "seed")
 KIND_COLUMNS = ("strategy", "ablation", "ceiling")
 # Their rounds are no points of a curve over labels.
-_OWN_TABLES = (BATCH_SELECTION, MAP_SUBSET, NOISE_DETECTION)
+_OWN_TABLES = (BATCH_SELECTION, LABELED_SAMPLE, MAP_SUBSET, NOISE_DETECTION)
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
 
 
@@ -72,6 +73,11 @@ class Section:
     def selections(self) -> tuple[UnitResult, ...]:
         """The units that train selected batches."""
         return tuple(r for r in self.results if r.spec.method.strategy == BATCH_SELECTION)
+
+    @property
+    def samples(self) -> tuple[UnitResult, ...]:
+        """The units that are fitted on a number of labels."""
+        return tuple(r for r in self.results if r.spec.method.strategy == LABELED_SAMPLE)
 
     @property
     def title(self) -> str:

@@ -24,13 +24,16 @@ from benchmarks.classifiers import build_factory, classifier_kind
 from benchmarks.encoders import encoding_seconds
 from benchmarks.experiments import changes_classifier, is_one_shot
 from benchmarks.kinds import Features
+from benchmarks.labeled_samples import SampleSettings, draw_sample
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
+from benchmarks.memory import peak_memory
 from benchmarks.methods import StrategyContext, build_strategy, needed_recording
 from benchmarks.metrics import evaluate_predictions
 from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_labels
 from benchmarks.results import (
     BATCH_SELECTION,
     FULL_DATA,
+    LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
     ClassifierRecord,
@@ -242,6 +245,7 @@ class _Loop:
             FULL_DATA: self._full_data,
             MAP_SUBSET: self._map_subset,
             NOISE_DETECTION: self._noise_detection,
+            LABELED_SAMPLE: self._labeled_sample,
         }
         return (experiments[self.spec.method.strategy](),)
 
@@ -251,6 +255,19 @@ class _Loop:
         everything = np.arange(len(self.data.pool_labels))
         classifier = self._fitted_on_pool(self.factory)
         return self._record(0, everything, [], classifier, None, start)
+
+    def _labeled_sample(self) -> RoundRecord:
+        """Fit once on some true labels of each class."""
+        start = time.perf_counter()
+        data, seed = self.data, self.spec.seed
+        settings = SampleSettings.from_params(self.spec.method.params)
+        rows = draw_sample(data.pool_labels, data.num_classes, settings, seed.data)
+        classifier = self.factory.new()
+        with _seeded(seed.model, 0), peak_memory() as found:
+            classifier.fit(data.pool_set(self.features, data.pool_labels)[rows].clone())
+        record = self._record(0, rows, rows, classifier.classifier, None, start)
+        metrics = {**record.metrics, "peak_memory": found.megabytes}
+        return record.model_copy(update={"metrics": metrics})
 
     def _map_subset(self) -> RoundRecord:
         """Map the pool with all its true labels, and fit on a region of the map."""

@@ -17,6 +17,7 @@ from benchmarks.experiments import EXPERIMENTS, check_experiment, is_one_shot, t
 from benchmarks.results import (
     BATCH_SELECTION,
     FULL_DATA,
+    LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
     MethodRecord,
@@ -110,6 +111,9 @@ METHODS: Mapping[str, Preset] = {
     ),
     "batch-selection": Preset(
         BATCH_SELECTION, "one fit that trains, of each candidate batch, what a score chooses"
+    ),
+    "labeled-sample": Preset(
+        LABELED_SAMPLE, "one fit on some labels of each class; needs per_class or max_labels"
     ),
 }
 """Methods that a suite may name without spelling them out."""

@@ -313,12 +313,26 @@ def unit_seconds(spec: UnitSpec, costs: Costs) -> float:
     cost, size = costs.units[cost_key(spec)], costs.sizes[spec.dataset.id]
     growth = size.pool / costs.pool_size
     if is_one_shot(spec.method.strategy):
-        return cost.fit * growth + cost.evaluate * size.test + cost.harness
+        fit = cost.fit * _fit_growth(spec, size.pool, costs.pool_size)
+        return fit + cost.evaluate * size.test + cost.harness
     rounds = spec.protocol.rounds
     queries = cost.first_query + cost.later_query * (rounds - 1) if rounds else 0.0
     scored = rounds * rows_scored(cost.rows, costs.pool_size, size.pool)
     each_round = cost.fit + cost.evaluate * size.test + cost.harness
     return queries * growth + scored * cost.score + (rounds + 1) * each_round
+
+
+def _fit_growth(spec: UnitSpec, pool: int, calibration_pool: int) -> float:
+    """Return how much longer the fits of a one-shot experiment take than in the calibration."""
+    num_labels = EXPERIMENTS[spec.method.strategy].num_labels
+    if num_labels is None:
+        return pool / calibration_pool
+    params = spec.method.params
+    labels = num_labels(params, pool, len(spec.dataset.class_names))
+    if on_texts(spec.classifier):
+        return labels / calibration_pool
+    # The calibration has two classes.
+    return labels / num_labels(params, calibration_pool, 2)
 
 
 def rows_scored(measured: int, calibration_pool: int, pool: int) -> float:

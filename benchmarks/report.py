@@ -30,6 +30,12 @@ from benchmarks.results import (
     iterate_results,
     write_text,
 )
+from benchmarks.sample_tables import (
+    SAMPLE_INTRODUCTION,
+    sample_comparisons,
+    sample_summary,
+    sample_table,
+)
 from benchmarks.selection_figures import selection_figure
 from benchmarks.selection_tables import (
     SELECTION_INTRODUCTION,
@@ -132,6 +138,7 @@ def write_report(results_dir: Path, out_dir: Path | None = None) -> Path:
     if any(len(frame) for frame in noisy):
         write_text(folder / "noise.csv", pd.concat(noisy).to_csv(index=False))
     summary = [summarize(comparison) for comparison in comparisons]
+    summary += sample_summary(sample_comparisons([each.section for each in comparisons]))
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(folder / REPORT_NAME, render_report(comparisons, results))
     return folder / REPORT_NAME
@@ -156,8 +163,10 @@ def render_report(comparisons: Sequence[Comparison], results: Sequence[UnitResul
     parts = ["# Benchmark report", _HOW_TO_READ]
     if failed:
         parts.append(f"**{len(failed)} of {len(results)} units failed**, see the end.")
+    sections = [comparison.section for comparison in comparisons]
     for comparison in comparisons:
-        parts += _section_parts(comparison, [other.section for other in comparisons])
+        parts += _section_parts(comparison, sections)
+    parts += _sample_parts(sections)
     if failed:
         parts += ["## Failed units", failures_table(failed)]
     parts += ["## Environment", *environment_lines(results)]
@@ -296,6 +305,16 @@ def _selection_parts(comparison: Comparison) -> Iterator[str]:
             yield f"{each.condition.title.capitalize()}:"
             yield selection_table(each)
         yield from _links(comparison, ["selection"])
+
+
+def _sample_parts(sections: Sequence[Section]) -> Iterator[str]:
+    comparisons = sample_comparisons(sections)
+    if comparisons:
+        yield "## Few labels, classifier by classifier"
+        yield SAMPLE_INTRODUCTION
+    for comparison in comparisons:
+        yield f"### {comparison.title}"
+        yield sample_table(comparison)
 
 
 def _curve_parts(comparison: Comparison) -> Iterator[str]:

@@ -34,6 +34,10 @@ BATCH_SELECTION: Final = "BatchSelection"
 """The strategy name of one fit on the whole pool, whose steps train what a score chooses."""
 
 
+LABELED_SAMPLE: Final = "LabeledSample"
+"""The strategy name of one fit on a number of labels for each class."""
+
+
 class ResultFileError(ValueError):
     """A file that should hold a result, and doesn't."""
 
@@ -208,6 +212,8 @@ class RoundRecord(_Record):
         instead ``noise_ap.<detector>`` (average precision of its ranking), ``noise_precision.``
         and ``noise_recall.<detector>`` (of the labels it calls wrong). Of batch selection
         ``accuracy`` and ``macro_f1``, and what :class:`benchmarks.batch_selection.Evaluation` has.
+        Of a fit on a number of labels also ``peak_memory``, in megabytes above what the process
+        held before.
     per_class : dict of str to dict
         Class name to ``precision``, ``recall``, ``f1``, ``average_precision``; for minority
         classes also ``found``.

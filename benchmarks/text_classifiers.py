@@ -31,6 +31,8 @@ _SETFIT_GIVEN = frozenset(
 )
 # What a suite says once and the host asks for twice: for training, and for everything else.
 _SETFIT_SHARED = frozenset({"max_length"})
+# Ours: how many times the contrastive stage reads each text, whatever the number of pairs.
+_TEXT_PASSES = "text_passes"
 
 
 def _build_transformer(request: FactoryRequest, lora: bool = False) -> Any:  # noqa: ANN401
@@ -83,6 +85,7 @@ def _build_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
         name: tuple(value) if isinstance(value, list) else copy.deepcopy(value)
         for name, value in request.params.items()
     }
+    text_passes = params.pop(_TEXT_PASSES, None)
     own = signature_names(SetFitClassification)
     model = {name: params[name] for name in params if name not in own or name in _SETFIT_SHARED}
     kwargs = {name: params[name] for name in params if name in own}
@@ -94,7 +97,8 @@ def _build_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
             arguments,
             request.num_classes,
             classification_kwargs={**kwargs, "device": request.device},
-        )
+        ),
+        text_passes,
     )
 
 
@@ -102,35 +106,43 @@ def _setfit_parameters() -> set[str]:
     require_extra("setfit", "setfit")
     from small_text import SetFitClassification, SetFitModelArguments
 
-    return signature_names(SetFitClassification) | signature_names(SetFitModelArguments)
+    host = signature_names(SetFitClassification) | signature_names(SetFitModelArguments)
+    return {*host, _TEXT_PASSES}
 
 
 class _QuietFactory:
     """A factory of SetFit classifiers whose fits print nothing and leave no folder behind."""
 
-    def __init__(self, factory: Any) -> None:  # noqa: ANN401
-        self._factory = factory
+    def __init__(self, factory: Any, text_passes: float | None) -> None:  # noqa: ANN401
+        self._factory, self._text_passes = factory, text_passes
 
     def new(self) -> _QuietClassifier:
         """Return a new classifier."""
-        return _QuietClassifier(self._factory.new())
+        return _QuietClassifier(self._factory.new(), self._text_passes)
 
 
 class _QuietClassifier:
     """A SetFit classifier with quiet fits; everything else is passed on.
 
     setfit shows progress bars, prints its losses, and makes a folder for checkpoints in the working
-    directory, whatever it is told: the arguments of the host reach none of the three.
+    directory, whatever it is told: the arguments of the host reach none of the three. And its pairs
+    grow with the square of the labels: ``text_passes`` bounds its steps, so that it reads as many
+    texts as another classifier does in so many epochs.
     """
 
-    def __init__(self, classifier: Any) -> None:  # noqa: ANN401
-        self._classifier = classifier
+    def __init__(self, classifier: Any, text_passes: float | None) -> None:  # noqa: ANN401
+        self._classifier, self._text_passes = classifier, text_passes
 
-    def fit(self, *args: Any, **kwargs: Any) -> _QuietClassifier:  # noqa: ANN401
+    def fit(self, train_set: Any, *args: Any, **kwargs: Any) -> _QuietClassifier:  # noqa: ANN401
         """Fit the classifier."""
+        arguments = self._classifier.setfit_model_args
+        if self._text_passes is not None:
+            sizes = arguments.train_batch_size
+            pairs = sizes[0] if isinstance(sizes, tuple) else sizes
+            arguments.max_steps = max(1, round(self._text_passes * len(train_set) / (2 * pairs)))
         with tempfile.TemporaryDirectory() as folder, _silence():
-            self._classifier.setfit_model_args.output_dir = folder
-            self._classifier.fit(*args, **kwargs)
+            arguments.output_dir = folder
+            self._classifier.fit(train_set, *args, **kwargs)
         return self
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401

@@ -15,6 +15,7 @@ from benchmarks.metrics import evaluate_predictions
 from benchmarks.noise import RECOMMENDED
 from benchmarks.results import (
     FULL_DATA,
+    LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
     ClassifierRecord,
@@ -413,6 +414,20 @@ def test_a_region_without_a_class_is_not_trained_on_and_noted(
     (note,) = record.notes
     assert "lose class" in note
     assert record.num_labeled == 320
+
+
+def test_a_sample_of_labels_is_fitted_once_and_measured(vectors: NDArray[np.float32]) -> None:
+    method = MethodRecord(id="few", strategy=LABELED_SAMPLE, params={"per_class": 5})
+    data, record = once(method, vectors, LOGISTIC)
+    assert record.labeled_counts == {"other": 5, "business": 5}
+    assert set(record.picks) <= set(data.pool_rows.tolist())
+    assert record.seconds["fit"] > 0
+    assert record.metrics["accuracy"] is not None
+    if Path("/proc/self/clear_refs").exists():
+        assert record.metrics["peak_memory"] is not None
+    more = method.model_copy(update={"params": {"per_class": 9}})
+    assert set(once(more, vectors, LOGISTIC)[1].picks) > set(record.picks)
+    assert once(method, vectors, LOGISTIC)[1].picks == record.picks
 
 
 def test_random_subsets_differ_by_seed_and_repeat(vectors: NDArray[np.float32]) -> None:
