@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     from small_text_ext.datasets import TextPairDataset
     from small_text_ext.pool.embeddings import PoolEmbeddings
     from small_text_ext.pool.indexes import ExactIndex, HNSWIndex
+    from small_text_ext.query_strategies.alignment import (
+        KNNEntropy,
+        KNNMargin,
+        LabeledContrastiveActiveLearning,
+        PrototypeDisagreement,
+        PrototypeGap,
+    )
     from small_text_ext.query_strategies.anchoral import AnchorAL
     from small_text_ext.query_strategies.cartography import (
         CartographyActiveLearning,
@@ -100,11 +107,16 @@ _EXPORTS = {
     "HoldOutIrreducibleLoss": "classifiers.reducible_loss",
     "IrreducibleLosses": "training.irreducible_loss",
     "KCenterGreedy": "query_strategies.diversity",
+    "KNNEntropy": "query_strategies.alignment",
+    "KNNMargin": "query_strategies.alignment",
     "KnownIrreducibleLoss": "classifiers.reducible_loss",
+    "LabeledContrastiveActiveLearning": "query_strategies.alignment",
     "MLPClassification": "classifiers.mlp",
     "MLPClassificationFactory": "classifiers.mlp",
     "MLPModelArguments": "classifiers.mlp",
     "PoolEmbeddings": "pool.embeddings",
+    "PrototypeDisagreement": "query_strategies.alignment",
+    "PrototypeGap": "query_strategies.alignment",
     "RandomSubset": "query_strategies.subpool",
     "ReducibleLossClassification": "classifiers.reducible_loss",
     "ReducibleLossClassificationFactory": "classifiers.reducible_loss",
@@ -151,11 +163,16 @@ __all__ = [
     "HoldOutIrreducibleLoss",
     "IrreducibleLosses",
     "KCenterGreedy",
+    "KNNEntropy",
+    "KNNMargin",
     "KnownIrreducibleLoss",
+    "LabeledContrastiveActiveLearning",
     "MLPClassification",
     "MLPClassificationFactory",
     "MLPModelArguments",
     "PoolEmbeddings",
+    "PrototypeDisagreement",
+    "PrototypeGap",
     "RandomSubset",
     "ReducibleLossClassification",
     "ReducibleLossClassificationFactory",
