@@ -256,7 +256,8 @@ def _draw_class(
     many = len(items.rows) > _MOST_VECTORS
     for rows, size, order in ((members & ~items.picked, 24, 2), (members & items.picked, 60, 4)):
         ax.scatter(
-            *places[rows].T,
+            places[rows, 0],
+            places[rows, 1],
             s=size,
             color=style.color,
             marker=style.marker if name != _OTHERS or order == 2 else "o",
@@ -273,7 +274,8 @@ def _ring(ax: Axes, places: NDArray[np.float64]) -> None:
     """Draw a black ring on white around each pick: seen on every colour."""
     for color, width in (("white", 3.6), ("black", 1.8)):
         ax.scatter(
-            *places.T,
+            places[:, 0],
+            places[:, 1],
             s=170,
             facecolors="none",
             edgecolors=color,

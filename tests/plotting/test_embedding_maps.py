@@ -14,6 +14,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from small_text_ext.plotting import plot_embedding_map
+from tests.contract.states import random_states
 
 
 def made_up(
@@ -131,10 +132,9 @@ def test_a_sample_holds_every_pick_and_the_picture_says_so() -> None:
 
 def test_the_same_seed_gives_the_same_picture() -> None:
     before, labels, _ = made_up()
-    np.random.seed(5)  # noqa: NPY002
-    state = np.random.get_state()[1]  # noqa: NPY002
+    before_it = random_states()
     first = places(plot_embedding_map(before, labels, max_points=40, seed=2))
-    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    assert random_states() == before_it
     np.testing.assert_array_equal(
         first, places(plot_embedding_map(before, labels, max_points=40, seed=2))
     )

@@ -9,20 +9,24 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import rel_entr
 from sklearn.neighbors import NearestNeighbors
-from small_text import SklearnDataset
+from small_text import SklearnDataset, TextDataset
 
 from small_text_ext import (
     AnchorAL,
+    EmbeddingAlignmentClassification,
     KNNEntropy,
     KNNMargin,
     LabeledContrastiveActiveLearning,
     PoolEmbeddings,
     PrototypeDisagreement,
     PrototypeGap,
+    TransformerArguments,
 )
 from small_text_ext.pool.vectors import unit_rows
 from small_text_ext.query_strategies import alignment
+from tests.contract.scenarios import clustered_vectors, texts_of_vectors
 from tests.query_strategies.conftest import CountingClassifier, Pool
+from tests.tiny_models import checkpoint
 
 STRATEGIES: list[Any] = [
     KNNMargin,
@@ -255,3 +259,32 @@ def test_vectors_that_are_not_numbers_are_an_error(pool: Pool) -> None:
 def test_bad_arguments(make: Any, message: str) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_vectors_and_head_of_an_aligned_encoder() -> None:
+    """Its head votes as the strategy does: margins are the same, and nothing is disagreed on."""
+    texts = texts_of_vectors(np.array(clustered_vectors(240)))
+    cluster = np.arange(240) % 12
+    dataset = TextDataset(texts, cluster % 2, target_labels=np.arange(2))
+    labeled = np.arange(48)
+    unlabeled = np.setdiff1d(np.arange(240), labeled)
+    arguments = TransformerArguments(checkpoint(), config_kwargs={"num_hidden_layers": 1})
+    clf = EmbeddingAlignmentClassification(
+        arguments, 2, num_epochs=2, lr=4e-3, precision="float32", seed=0
+    )
+    clf.fit(dataset[labeled])
+    proba = clf.predict_proba(dataset[unlabeled])
+    for strategy in (
+        KNNMargin("classifier"),
+        PrototypeDisagreement("classifier", against="classifier"),
+        LabeledContrastiveActiveLearning(),
+    ):
+        picks = strategy.query(clf, dataset, unlabeled, labeled, cluster[labeled] % 2, n=5)
+        assert np.isin(picks, unlabeled).all()
+        found = strategy.last_scores
+        assert found is not None
+        if isinstance(strategy, KNNMargin):  # the head is the same vote of the same neighbours
+            margins = 1 - np.abs(proba[:, 0] - proba[:, 1])
+            np.testing.assert_allclose(found[unlabeled], margins, atol=1e-4)
+        if isinstance(strategy, PrototypeDisagreement):
+            np.testing.assert_allclose(found[unlabeled], 0, atol=1e-6)
