@@ -104,6 +104,22 @@ METHODS: Mapping[str, Preset] = {
     ),
     "facility-location": Preset("FacilityLocation", "texts that the unlabelled ones are near to"),
     "typiclust": Preset("TypiClust", "the typical text of every cluster without a label"),
+    "knn-margin": Preset("KNNMargin", "labelled neighbours vote for two classes nearly alike"),
+    "knn-entropy": Preset("KNNEntropy", "labelled neighbours vote for many classes"),
+    "knn-margin-own": Preset(
+        "KNNMargin",
+        "the same in the classifier's own vectors, such as aligned ones",
+        params={_EMBEDDINGS: CLASSIFIER_VECTORS},
+    ),
+    "prototype-disagreement": Preset(
+        "PrototypeDisagreement", "labelled neighbours against class prototypes"
+    ),
+    "prototype-gap": Preset("PrototypeGap", "far from the prototypes of all classes"),
+    "contrastive": Preset(
+        "LabeledContrastiveActiveLearning",
+        "predicted otherwise than the labelled neighbours: CAL by Margatina et al.",
+        params={_EMBEDDINGS: CLASSIFIER_VECTORS},
+    ),
     FULL_DATA: Preset(FULL_DATA, "the ceiling: one fit on all true labels of the pool"),
     "subset": Preset(MAP_SUBSET, "one fit on a region of the pool's data map; needs keep"),
     "noise-detection": Preset(

@@ -47,6 +47,13 @@ if TYPE_CHECKING:
     from small_text_ext.datasets import TextPairDataset
     from small_text_ext.pool.embeddings import PoolEmbeddings
     from small_text_ext.pool.indexes import ExactIndex, HNSWIndex
+    from small_text_ext.query_strategies.alignment import (
+        KNNEntropy,
+        KNNMargin,
+        LabeledContrastiveActiveLearning,
+        PrototypeDisagreement,
+        PrototypeGap,
+    )
     from small_text_ext.query_strategies.anchoral import AnchorAL
     from small_text_ext.query_strategies.cartography import (
         CartographyActiveLearning,
@@ -101,12 +108,17 @@ _EXPORTS = {
     "HoldOutIrreducibleLoss": "classifiers.reducible_loss",
     "IrreducibleLosses": "training.irreducible_loss",
     "KCenterGreedy": "query_strategies.diversity",
+    "KNNEntropy": "query_strategies.alignment",
+    "KNNMargin": "query_strategies.alignment",
     "KnownIrreducibleLoss": "classifiers.reducible_loss",
     "LoRATransformerClassificationFactory": "classifiers.transformer",
+    "LabeledContrastiveActiveLearning": "query_strategies.alignment",
     "MLPClassification": "classifiers.mlp",
     "MLPClassificationFactory": "classifiers.mlp",
     "MLPModelArguments": "classifiers.mlp",
     "PoolEmbeddings": "pool.embeddings",
+    "PrototypeDisagreement": "query_strategies.alignment",
+    "PrototypeGap": "query_strategies.alignment",
     "RandomSubset": "query_strategies.subpool",
     "ReducibleLossClassification": "classifiers.reducible_loss",
     "ReducibleLossClassificationFactory": "classifiers.reducible_loss",
@@ -153,12 +165,17 @@ __all__ = [
     "HoldOutIrreducibleLoss",
     "IrreducibleLosses",
     "KCenterGreedy",
+    "KNNEntropy",
+    "KNNMargin",
     "KnownIrreducibleLoss",
+    "LabeledContrastiveActiveLearning",
     "LoRATransformerClassificationFactory",
     "MLPClassification",
     "MLPClassificationFactory",
     "MLPModelArguments",
     "PoolEmbeddings",
+    "PrototypeDisagreement",
+    "PrototypeGap",
     "RandomSubset",
     "ReducibleLossClassification",
     "ReducibleLossClassificationFactory",

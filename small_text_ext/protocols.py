@@ -226,6 +226,48 @@ def class_probabilities(clf: Any, texts: Any, num_classes: int) -> NDArray[np.fl
     """
     with preserved_global_state(torch=True):
         found = dense_proba(clf, texts)
+    return _in_columns(clf, found, num_classes)
+
+
+def vectors_and_probabilities(
+    clf: Any,  # noqa: ANN401
+    texts: Any,  # noqa: ANN401
+    num_classes: int,
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return a classifier's vectors and probabilities: in one pass, in single-label tasks.
+
+    In multi-label tasks it is two: what comes with the vectors lacks small probabilities.
+
+    Parameters
+    ----------
+    clf : small_text.classifiers.Classifier
+        Fitted, with ``embed``.
+    texts : small_text.data.Dataset
+        The texts.
+    num_classes : int
+        Columns wanted.
+
+    Returns
+    -------
+    vectors : numpy.ndarray of float, shape (m, d)
+        What ``embed`` returns.
+    probabilities : numpy.ndarray of float64, shape (m, num_classes)
+        As `class_probabilities` returns them.
+
+    Raises
+    ------
+    ValueError
+        If the classifier has more classes.
+    """
+    with preserved_global_state(torch=True):
+        if clf.multi_label:
+            return np.asarray(clf.embed(texts)), class_probabilities(clf, texts, num_classes)
+        vectors, found = clf.embed(texts, return_proba=True)
+    return np.asarray(vectors), _in_columns(clf, np.asarray(found, np.float64), num_classes)
+
+
+def _in_columns(clf: Any, found: NDArray[np.float64], num_classes: int) -> NDArray[np.float64]:  # noqa: ANN401
+    """Put each column of probabilities in the place of its class."""
     columns = found.shape[1]
     if columns > num_classes:
         raise ValueError(

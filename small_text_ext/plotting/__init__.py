@@ -1,4 +1,4 @@
-"""Pictures: learning curves, data maps, a page to explore a map, and logs of batch selection.
+"""Pictures: learning curves, maps of data and embeddings, a page to explore, logs of selection.
 
 Needs the extra ``plot``, except for the page. Importing it loads no matplotlib.
 """
@@ -15,6 +15,7 @@ from small_text_ext.plotting.data_maps import (
     plot_acquisitions,
     plot_data_map,
 )
+from small_text_ext.plotting.embedding_maps import plot_embedding_map
 from small_text_ext.plotting.map_differences import plot_map_difference
 from small_text_ext.plotting.pages import write_data_map_html
 from small_text_ext.plotting.selection_logs import plot_selection_log
@@ -26,6 +27,7 @@ __all__ = [
     "plot_acquisitions",
     "plot_data_map",
     "plot_differences",
+    "plot_embedding_map",
     "plot_learning_curves",
     "plot_map_difference",
     "plot_selection_log",

@@ -101,7 +101,7 @@ class Representations:
     def __init__(self, context: QueryContext, embeddings: PoolEmbeddings | None) -> None:
         if embeddings is None and not isinstance(context.clf, EmbeddingClassifier):
             raise TypeError(
-                f"{type(context.clf).__name__} has no embed, and embeddings is None: pass "
+                f"{type(context.clf).__name__} has no embed, and there are no frozen vectors: pass "
                 "embeddings, or use a classifier of this package."
             )
         self._context = context

@@ -40,10 +40,15 @@ from small_text_ext import (
     FacilityLocation,
     HNSWIndex,
     KCenterGreedy,
+    KNNEntropy,
+    KNNMargin,
+    LabeledContrastiveActiveLearning,
     LoRATransformerClassificationFactory,
     MLPClassification,
     MLPClassificationFactory,
     MLPModelArguments,
+    PrototypeDisagreement,
+    PrototypeGap,
     RandomSubset,
     ReducibleLossClassification,
     ReducibleLossClassificationFactory,
@@ -204,6 +209,19 @@ def anchored_k_center(context: Context) -> QueryStrategy:
     """Return k-center greedy in AnchorAL's subpool."""
     base = KCenterGreedy(context.embeddings, uncertainty="margin", seed=context.seed)
     return AnchorAL(base, context.embeddings, **SMALL, seed=context.seed)
+
+
+def own_vectors(
+    strategy: type[QueryStrategy],
+    **options: Any,  # noqa: ANN401
+) -> Callable[[Context], QueryStrategy]:
+    """Return a builder of a strategy that takes the vectors of the classifier."""
+    return lambda context: strategy("classifier", **options, seed=context.seed)
+
+
+def anchored_votes(context: Context) -> QueryStrategy:
+    """Return votes of neighbours in the model's vectors, in AnchorAL's subpool of frozen ones."""
+    return anchoral(lambda: KNNMargin("classifier"))(context)
 
 
 STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
@@ -410,6 +428,35 @@ STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
         ),
         "weighted": StrategyCase(
             diverse(TypiClust, uncertainty="margin", max_clusters=20), slow=True
+        ),
+    },
+    "KNNMargin": {
+        "frozen": StrategyCase(diverse(KNNMargin), multi_label=True, random=False),
+        "hard": StrategyCase(diverse(KNNMargin, votes="hard"), random=False, slow=True),
+        "anchored": StrategyCase(anchored_votes, slow=True),
+    },
+    "KNNEntropy": {
+        "own-vectors": StrategyCase(own_vectors(KNNEntropy), multi_label=True, random=False),
+    },
+    "PrototypeDisagreement": {
+        "prototypes": StrategyCase(diverse(PrototypeDisagreement), multi_label=True, random=False),
+        "classifier": StrategyCase(
+            diverse(PrototypeDisagreement, against="classifier"),
+            multi_label=True,
+            random=False,
+            slow=True,
+        ),
+    },
+    "PrototypeGap": {
+        "novelty": StrategyCase(diverse(PrototypeGap), multi_label=True, random=False),
+        "margin": StrategyCase(diverse(PrototypeGap, measure="margin"), random=False, slow=True),
+    },
+    "LabeledContrastiveActiveLearning": {
+        "own-vectors": StrategyCase(
+            own_vectors(LabeledContrastiveActiveLearning), multi_label=True, random=False
+        ),
+        "frozen": StrategyCase(
+            diverse(LabeledContrastiveActiveLearning), multi_label=True, random=False, slow=True
         ),
     },
 }
