@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.encoders import resolve_encoder
-from benchmarks.kinds import ClassifierKind, FactoryRequest
+from benchmarks.kinds import JUDGE_EPOCHS, ClassifierKind, FactoryRequest
 from benchmarks.results import ClassifierRecord, ModelRecord
 from benchmarks.suggestions import SuiteError, unknown_name
 from benchmarks.text_classifiers import TEXT_CLASSIFIERS
@@ -106,7 +106,9 @@ def check_recorded(name: str, kind: str, wanted_by: str) -> None:
 
 
 def _own_params(classifier: ClassifierRecord) -> dict[str, Any]:
-    return {name: value for name, value in classifier.params.items() if name != _MODEL}
+    """Return the parameters of the class behind a classifier."""
+    others = (_MODEL, JUDGE_EPOCHS)
+    return {name: value for name, value in classifier.params.items() if name not in others}
 
 
 def _model_name(classifier: ClassifierRecord) -> str | None:
@@ -154,7 +156,8 @@ def with_model(classifier: ClassifierRecord) -> ClassifierRecord:
         return classifier
     found = resolve_encoder(name)
     model = ModelRecord(id=found.id, fingerprint=found.fingerprint)
-    return classifier.model_copy(update={"params": _own_params(classifier), "model": model})
+    params = {name: value for name, value in classifier.params.items() if name != _MODEL}
+    return classifier.model_copy(update={"params": params, "model": model})
 
 
 def check_classifier(kind: str, params: Mapping[str, Any]) -> None:

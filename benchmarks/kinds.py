@@ -26,6 +26,11 @@ _GIVEN_TO_ALL = frozenset(
 )
 
 
+JUDGE_EPOCHS = "judge_epochs"
+"""A parameter of every kind that can be recorded: judge the model on the test set after each epoch
+of each fit, and keep the losses."""
+
+
 @dataclass(frozen=True)
 class FactoryRequest:
     """What a factory is built for.
@@ -97,7 +102,8 @@ class ClassifierKind:
     def open_parameters(self) -> set[str]:
         """Return the parameters that a suite may set."""
         found = {name for name in self.parameters() if not self.is_given(name)}
-        return found | {"model"} if self.takes_model else found
+        found |= {"model"} if self.takes_model else set()
+        return found | {JUDGE_EPOCHS} if self.is_recorded else found
 
 
 def signature_names(cls: Any) -> set[str]:  # noqa: ANN401

@@ -23,7 +23,7 @@ from benchmarks.batch_selection import (
 from benchmarks.classifiers import build_factory, classifier_kind
 from benchmarks.encoders import encoding_seconds
 from benchmarks.experiments import changes_classifier, is_one_shot
-from benchmarks.kinds import Features
+from benchmarks.kinds import JUDGE_EPOCHS, Features
 from benchmarks.labeled_samples import SampleSettings, draw_sample
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
 from benchmarks.memory import peak_memory
@@ -231,7 +231,7 @@ class _Loop:
         hidden[data.initial] = data.pool_labels[data.initial]
         self.pool = data.pool_set(self.features, hidden)
         classifier = unit_classifier(spec)
-        options = _recorder_option(spec, self.pool)
+        options = _recorder_option(spec, self.pool, self.test_set)
         self.base_factory = build_factory(
             classifier, data.num_classes, spec.seed.model, device, **options
         )
@@ -406,6 +406,11 @@ class _Loop:
                 minority=data.minority,
                 pool_prior=data.pool_prior,
             )
+        epochs: dict[str, tuple[float, ...]] = {}
+        if _judges_epochs(self.spec):
+            epochs = _judged_epochs(classifier, data.test_labels)
+            accuracies = epochs["test_accuracy"]
+            metrics |= {"last_accuracy": accuracies[-1], "best_accuracy": max(accuracies)}
         counts = data.counts(data.pool_labels[labeled])
         found = _found(data, counts)
         for name in found:
@@ -425,6 +430,7 @@ class _Loop:
             labeled_counts=counts,
             picks=tuple(data.pool_rows[np.asarray(picks, dtype=np.int64)].tolist()),
             seconds=self._seconds(steps, start),
+            epochs=epochs,
             **diagnostics,
         )
 
@@ -461,14 +467,43 @@ def _evaluation_record(
     )
 
 
-def _recorder_option(spec: UnitSpec, pool: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return the recorder that a method's strategy looks at, as an option of the factory."""
+def _recorder_option(spec: UnitSpec, pool: Any, test_set: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return what records fits, for a method's strategy or for the judge, as a factory's option."""
     needed = None if is_one_shot(spec.method.strategy) else needed_recording(spec.method)
-    if needed is None:
+    judged = _judges_epochs(spec)
+    if needed is None and not judged:
         return {}
     from small_text_ext.training.dynamics import DynamicsRecorder, HeldOutRecorder
 
+    if judged:
+        return {"recorder": HeldOutRecorder(test_set)}
     return {"recorder": DynamicsRecorder() if needed == "training" else HeldOutRecorder(pool)}
+
+
+def _judges_epochs(spec: UnitSpec) -> bool:
+    # These have recorders of their own.
+    own = spec.method.strategy in (BATCH_SELECTION, MAP_SUBSET, NOISE_DETECTION)
+    return bool(spec.classifier.params.get(JUDGE_EPOCHS)) and not own
+
+
+def _judged_epochs(
+    classifier: Any,  # noqa: ANN401
+    labels: Labels,
+) -> dict[str, tuple[float, ...]]:
+    """Return losses and accuracies after each epoch of a classifier's fit."""
+    from scipy.special import log_softmax
+
+    logits = np.asarray(classifier.recorder.logits, dtype=np.float64)
+    history = classifier.history_
+    losses = -log_softmax(logits, axis=2)[:, np.arange(len(labels)), labels].mean(axis=1)
+    accuracies = (logits.argmax(axis=2) == labels).mean(axis=1)
+    found = {
+        "train_loss": history.train_losses,
+        "validation_loss": history.validation_losses,
+        "test_loss": losses,
+        "test_accuracy": accuracies,
+    }
+    return {name: tuple(map(float, values)) for name, values in found.items() if len(values)}
 
 
 def _seeded(seed: int, number: int) -> Any:  # noqa: ANN401 - a context manager

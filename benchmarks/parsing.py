@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from benchmarks.classifiers import check_classifier, check_recorded
 from benchmarks.experiments import changes_classifier
+from benchmarks.kinds import JUDGE_EPOCHS
 from benchmarks.methods import METHODS, check_method, is_recorded
 from benchmarks.results import folder_name
 from benchmarks.specs import (
@@ -284,6 +285,11 @@ def _check_recorded(suite: Suite, name: str) -> None:
     for used, classifier in suite.classifiers.items():
         if suite.runs_with(used, name):
             check_recorded(used, classifier.kind, f"method '{name}'")
+            if classifier.params.get(JUDGE_EPOCHS):
+                raise SuiteError(
+                    f"method '{name}' records the fits of '{used}' itself: set {JUDGE_EPOCHS} on a "
+                    "classifier that it does not run with (classifiers = [...])."
+                )
 
 
 def _places(suite: Suite) -> list[tuple[str, str]]:

@@ -192,9 +192,8 @@ def _calibrate(run: Run, missing: Mapping[str, int], jobs: int, device: str | No
 def _size(run: Run, dataset: PreparedDataset) -> Size:
     data = dataset.data
     seed = seed_triple(_CALIBRATION_SEED).data
-    drawn = draw_rows(
-        dataset.record, run.suite.protocol, seed, data.labels, data.is_test, data.groups
-    )
+    protocol = run.suite.protocol_on(dataset.record.id)
+    drawn = draw_rows(dataset.record, protocol, seed, data.labels, data.is_test, data.groups)
     return Size(len(drawn.pool), len(drawn.test))
 
 

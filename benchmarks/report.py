@@ -13,6 +13,7 @@ import pandas as pd
 
 from benchmarks.figures import ablation_figure, balance_figure, learning_figure, png_bytes
 from benchmarks.frames import Section, rounds_frame, split_sections
+from benchmarks.label_savings import SAVINGS_INTRODUCTION, savings_summary, savings_table
 from benchmarks.noise_tables import (
     NOISE_INTRODUCTION,
     NoiseComparison,
@@ -230,8 +231,8 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
     dict
         Names, seeds and ``budget`` (labels at which methods are compared); ``methods``: method to
         measure to mean, low, high and number of seeds; ``differences``: reference to method to
-        measure, likewise, paired by seed; and ``subsets``, ``noise`` and ``selections``, where
-        there are any.
+        measure, likewise, paired by seed; and ``subsets``, ``noise``, ``selections`` and
+        ``savings``, where there are any.
     """
     section, methods = comparison.section, comparison.methods
     return {
@@ -259,6 +260,7 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
         "subsets": subset_summary(section) if section.subsets else [],
         "noise": noise_summary(NoiseComparison(section)) if section.noise else {},
         "selections": selection_summary(section) if section.selections else [],
+        "savings": savings_summary(section),
     }
 
 
@@ -270,6 +272,11 @@ def _section_parts(comparison: Comparison, sections: Sequence[Section]) -> Itera
         yield quality_table(comparison)
     if comparison.curves:
         yield from _curve_parts(comparison)
+    savings = savings_table(comparison)
+    if savings is not None:
+        yield "### Labels saved"
+        yield SAVINGS_INTRODUCTION
+        yield savings
     if comparison.ablations:
         yield "### Ablations"
         yield ablation_table(comparison)

@@ -213,7 +213,8 @@ class RoundRecord(_Record):
         and ``noise_recall.<detector>`` (of the labels it calls wrong). Of batch selection
         ``accuracy`` and ``macro_f1``, and what :class:`benchmarks.batch_selection.Evaluation` has.
         Of a fit on a number of labels also ``peak_memory``, in megabytes above what the process
-        held before.
+        held before. Where epochs are judged, ``last_accuracy`` and ``best_accuracy`` over them, the
+        latter by the test set itself.
     per_class : dict of str to dict
         Class name to ``precision``, ``recall``, ``f1``, ``average_precision``; for minority
         classes also ``found``.
@@ -244,6 +245,10 @@ class RoundRecord(_Record):
         What the reader should know of it: why a region was not trained on, or a detector left out.
     step : int or None
         Gradient steps so far, where the rounds are the epochs of one fit.
+    epochs : dict of str to tuple of float
+        Where epochs are judged: ``train_loss``, ``validation_loss`` (where there is a validation
+        set), ``test_loss`` and ``test_accuracy`` after each epoch of the fit. Left out of the file
+        where there are none.
     """
 
     round: int
@@ -259,6 +264,12 @@ class RoundRecord(_Record):
     picks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     step: int | None = None
+    epochs: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _without_missing_epochs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        return {name: value for name, value in content.items() if name != "epochs" or value}
 
 
 class ErrorRecord(_Record):

@@ -61,6 +61,8 @@ class DatasetEntry(_Entry):
         Where the source is missing, skip it and say so.
     config, revision, text_column, label_column : str or None
         For ``hub:``.
+    rounds, query_size, initial_size, initial_minority : int or None
+        The loop on this data set, where it is not that of the suite.
     """
 
     name: str
@@ -75,6 +77,10 @@ class DatasetEntry(_Entry):
     revision: str | None = None
     text_column: str | None = None
     label_column: str | None = None
+    rounds: int | None = Field(default=None, ge=0)
+    query_size: int | None = Field(default=None, ge=1)
+    initial_size: int | None = Field(default=None, ge=1)
+    initial_minority: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -219,6 +225,24 @@ class Suite(_Entry):
             time_limit=self.time_limit,
         )
 
+    def protocol_on(self, dataset: str) -> ProtocolRecord:
+        """Return the loop on one data set.
+
+        Parameters
+        ----------
+        dataset : str
+            Id of the data set.
+
+        Returns
+        -------
+        ProtocolRecord
+            The suite's, but for what the data set changes.
+        """
+        (entry,) = (entry for entry in self.datasets if entry.id == dataset)
+        changes = {name: getattr(entry, name) for name in _LOOP_FIELDS}
+        given = {name: value for name, value in changes.items() if value is not None}
+        return self.protocol.model_copy(update=given)
+
     def classifier_records(self) -> list[ClassifierRecord]:
         """Return the classifiers as results describe them."""
         return [
@@ -275,6 +299,9 @@ class Suite(_Entry):
             and _allowed((method,), used.methods)
             and _allowed(dataset, used.datasets)
         )
+
+
+_LOOP_FIELDS = ("rounds", "query_size", "initial_size", "initial_minority")
 
 
 def _allowed(names: Sequence[str], allowed: tuple[str, ...] | None) -> bool:

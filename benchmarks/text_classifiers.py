@@ -85,7 +85,7 @@ def _build_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
         name: tuple(value) if isinstance(value, list) else copy.deepcopy(value)
         for name, value in request.params.items()
     }
-    text_passes = params.pop(_TEXT_PASSES, None)
+    text_passes: Any = params.pop(_TEXT_PASSES, None)
     own = signature_names(SetFitClassification)
     model = {name: params[name] for name in params if name not in own or name in _SETFIT_SHARED}
     kwargs = {name: params[name] for name in params if name in own}

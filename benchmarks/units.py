@@ -198,7 +198,8 @@ def check_draws(suite: Suite, datasets: Iterable[PreparedDataset]) -> None:
     for dataset in datasets:
         data = dataset.data
         try:
-            draw_rows(dataset.record, suite.protocol, seed, data.labels, data.is_test, data.groups)
+            protocol = suite.protocol_on(dataset.record.id)
+            draw_rows(dataset.record, protocol, seed, data.labels, data.is_test, data.groups)
         except SuiteError as error:
             raise SuiteError(f"data set '{dataset.record.id}': {error}") from error
 
@@ -246,7 +247,7 @@ def expand_units(
             encoder=record,
             classifier=classifier,
             method=method,
-            protocol=suite.protocol,
+            protocol=suite.protocol_on(dataset.record.id),
             seed=seed_triple(number),
         )
         for dataset in datasets

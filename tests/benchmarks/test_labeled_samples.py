@@ -9,7 +9,7 @@ LABELS = np.repeat([0, 1, 2], [50, 30, 3])
 
 
 def drawn(seed: int = 0, **settings: int | None) -> list[int]:
-    return draw_sample(LABELS, 3, SampleSettings(**settings), seed).tolist()
+    return [int(row) for row in draw_sample(LABELS, 3, SampleSettings(**settings), seed)]
 
 
 def test_so_many_of_each_class_or_all_that_there_are() -> None:

@@ -430,6 +430,39 @@ def test_a_sample_of_labels_is_fitted_once_and_measured(vectors: NDArray[np.floa
     assert once(method, vectors, LOGISTIC)[1].picks == record.picks
 
 
+def test_epochs_are_judged_on_the_test_set(vectors: NDArray[np.float32]) -> None:
+    params = {"num_epochs": 4, "validation_set_size": 0.2, "judge_epochs": True}
+    judging = MLP.model_copy(update={"params": {**MLP.params, **params}})
+    spec = unit(RANDOM).model_copy(update={"classifier": judging})
+    data = prepare_data(spec, vectors, LABELS)
+    for record in run_unit(spec, data):
+        accuracies = record.epochs["test_accuracy"]
+        assert set(record.epochs) == {
+            "train_loss",
+            "validation_loss",
+            "test_loss",
+            "test_accuracy",
+        }
+        assert {len(values) for values in record.epochs.values()} == {len(accuracies)}
+        assert record.metrics["last_accuracy"] == accuracies[-1]
+        assert record.metrics["best_accuracy"] == max(accuracies)
+        assert record.epochs["test_loss"][-1] > 0
+    plain = spec.model_copy(update={"classifier": MLP})
+    assert all("epochs" not in record.model_dump() for record in run_unit(plain, data))
+    ceiling = spec.model_copy(update={"method": CEILING})
+    assert run_unit(ceiling, data)[0].epochs
+
+
+def test_the_last_epoch_is_the_model_where_none_is_chosen(vectors: NDArray[np.float32]) -> None:
+    params = {"num_epochs": 3, "validation_set_size": 0.0, "judge_epochs": True}
+    judging = MLP.model_copy(update={"params": params})
+    spec = unit(RANDOM, test_size=0.3).model_copy(update={"classifier": judging})
+    data = prepare_data(spec, vectors, LABELS)
+    # The test set is mixed as the pool is, so that accuracy is that of the test set as it is.
+    record = run_unit(spec, data)[-1]
+    assert record.metrics["last_accuracy"] == pytest.approx(record.metrics["accuracy"], abs=0.02)
+
+
 def test_random_subsets_differ_by_seed_and_repeat(vectors: NDArray[np.float32]) -> None:
     spec = unit(subset("random", fraction=0.3)).model_copy(update={"classifier": MLP})
     other = spec.model_copy(update={"seed": spec.seed.model_copy(update={"query": 7})})
