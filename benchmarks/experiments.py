@@ -20,9 +20,11 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    ZERO_SHOT,
     MethodRecord,
 )
 from benchmarks.suggestions import SuiteError, unknown_name
+from benchmarks.zero_shot import ZeroShotSettings
 
 Params = Mapping[str, Any]
 
@@ -58,6 +60,8 @@ class Experiment:
     num_labels : callable or None, default=None
         From its parameters, the size of the pool and the number of classes to how many labels a fit
         is on; None: on the whole pool.
+    reads_texts : callable
+        From its parameters to whether it reads texts, whatever the classifier does.
     """
 
     parameters: Callable[[], frozenset[str]] | None
@@ -69,6 +73,7 @@ class Experiment:
     fits_vectors: bool = False
     costless: frozenset[str] = frozenset()
     num_labels: Callable[[Params, int, int], int] | None = None
+    reads_texts: Callable[[Params], bool] = lambda params: False
 
     @property
     def changes_classifier(self) -> bool:
@@ -232,6 +237,14 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         fits=lambda params: 1,
         check=SampleSettings.from_params,
         num_labels=_sample_size,
+    ),
+    ZERO_SHOT: Experiment(
+        parameters=lambda: frozenset({"template", "descriptions", "nli_model", "temperature"}),
+        required=frozenset(),
+        passes=lambda params: 0.0,
+        fits=lambda params: 0,
+        check=ZeroShotSettings.from_params,
+        reads_texts=lambda params: params.get("nli_model") is not None,
     ),
 }
 """One-shot experiments by the strategy name of their methods."""

@@ -17,6 +17,7 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    ZERO_SHOT,
     RoundRecord,
     UnitResult,
     UnitSpec,
@@ -27,7 +28,7 @@ from benchmarks.statistics import normalized_area, published_area, seconds_per_q
 UNIT_COLUMNS = ("suite", "dataset", "classifier", "lineage", "method", "seed")
 KIND_COLUMNS = ("strategy", "ablation", "ceiling")
 # Their rounds are no points of a curve over labels.
-_OWN_TABLES = (BATCH_SELECTION, LABELED_SAMPLE, MAP_SUBSET, NOISE_DETECTION)
+_OWN_TABLES = (BATCH_SELECTION, LABELED_SAMPLE, MAP_SUBSET, NOISE_DETECTION, ZERO_SHOT)
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
 
 
@@ -78,6 +79,11 @@ class Section:
     def samples(self) -> tuple[UnitResult, ...]:
         """The units that are fitted on a number of labels."""
         return tuple(r for r in self.results if r.spec.method.strategy == LABELED_SAMPLE)
+
+    @property
+    def zero_shot(self) -> tuple[UnitResult, ...]:
+        """The units that do without labels."""
+        return tuple(r for r in self.results if r.spec.method.strategy == ZERO_SHOT)
 
     @property
     def title(self) -> str:

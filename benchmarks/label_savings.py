@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frames import Section
+from benchmarks.results import UnitResult
 from benchmarks.statistics import Estimate, estimate_mean, paired_difference
 from benchmarks.tables import (
     MISSING,
@@ -222,7 +223,21 @@ def savings_table(comparison: Comparison) -> str | None:
             cells.append(cell(estimate_mean(curves.final(method, measure).values()), decimal))
             cells.append(difference_cell(curves.difference(method, measure), decimal, seeds))
         rows.append([*cells, *_savings_cells(curves.savings(method))])
+    rows += [_zero_shot_row(name, units) for name, units in _zero_shot(comparison.section).items()]
     return markdown_table([*header, "labels random needs", "saved"], rows)
+
+
+def _zero_shot(section: Section) -> dict[str, list[UnitResult]]:
+    found: dict[str, list[UnitResult]] = {}
+    for result in section.zero_shot:
+        found.setdefault(result.spec.method.id, []).append(result)
+    return found
+
+
+def _zero_shot_row(name: str, units: Sequence[UnitResult]) -> list[str]:
+    reached = estimate_mean(result.rounds[0].metrics["last_accuracy"] for result in units)
+    empty = [MISSING] * 5
+    return [f"`{name}`", str(len(units)), "0", cell(reached, decimal), *empty]
 
 
 def _savings_cells(found: Savings | None) -> list[str]:

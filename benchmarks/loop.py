@@ -36,6 +36,7 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    ZERO_SHOT,
     ClassifierRecord,
     RoundRecord,
     UnitSpec,
@@ -43,6 +44,7 @@ from benchmarks.results import (
 )
 from benchmarks.splits import Rows, draw_rows
 from benchmarks.statistics import normalized_area
+from benchmarks.zero_shot import ZeroShotSettings, entailed_description, nearest_description
 
 Labels = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -246,6 +248,7 @@ class _Loop:
             MAP_SUBSET: self._map_subset,
             NOISE_DETECTION: self._noise_detection,
             LABELED_SAMPLE: self._labeled_sample,
+            ZERO_SHOT: self._zero_shot,
         }
         return (experiments[self.spec.method.strategy](),)
 
@@ -268,6 +271,34 @@ class _Loop:
         record = self._record(0, rows, rows, classifier.classifier, None, start)
         metrics = {**record.metrics, "peak_memory": found.megabytes}
         return record.model_copy(update={"metrics": metrics})
+
+    def _zero_shot(self) -> RoundRecord:
+        """Classify the test set by descriptions of the classes."""
+        start, data = time.perf_counter(), self.data
+        settings = ZeroShotSettings.from_params(self.spec.method.params)
+        sentences = settings.sentences(data.class_names)
+        if settings.nli_model is None:
+            encoder = self.spec.encoder.id
+            proba = nearest_description(data.test_vectors, sentences, encoder, settings)
+        else:
+            assert data.test_texts is not None
+            proba = entailed_description(data.test_texts, sentences, settings.nli_model)
+        metrics, per_class = evaluate_predictions(
+            data.test_labels,
+            proba,
+            class_names=data.class_names,
+            minority=data.minority,
+            pool_prior=data.pool_prior,
+        )
+        accuracy = float((proba.argmax(axis=1) == data.test_labels).mean())
+        return RoundRecord(
+            round=0,
+            num_labeled=0,
+            metrics={**metrics, "last_accuracy": accuracy, "best_accuracy": accuracy},
+            per_class=per_class,
+            labeled_counts=dict.fromkeys(data.class_names, 0),
+            seconds={"query": 0.0, "fit": 0.0, "evaluate": time.perf_counter() - start},
+        )
 
     def _map_subset(self) -> RoundRecord:
         """Map the pool with all its true labels, and fit on a region of the map."""

@@ -20,6 +20,7 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    ZERO_SHOT,
     MethodRecord,
 )
 from benchmarks.suggestions import SuiteError, unknown_name
@@ -127,6 +128,9 @@ METHODS: Mapping[str, Preset] = {
     ),
     "batch-selection": Preset(
         BATCH_SELECTION, "one fit that trains, of each candidate batch, what a score chooses"
+    ),
+    "zero-shot": Preset(
+        ZERO_SHOT, "no label: the class whose description is nearest, or that a model entails"
     ),
     "labeled-sample": Preset(
         LABELED_SAMPLE, "one fit on some labels of each class; needs per_class or max_labels"

@@ -38,6 +38,10 @@ LABELED_SAMPLE: Final = "LabeledSample"
 """The strategy name of one fit on a number of labels for each class."""
 
 
+ZERO_SHOT: Final = "ZeroShot"
+"""The strategy name of classification by descriptions of the classes, without a label."""
+
+
 class ResultFileError(ValueError):
     """A file that should hold a result, and doesn't."""
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.classifiers import classifier_kind
 from benchmarks.encoders import ResolvedEncoder, embeddings_folder, encode_dataset
-from benchmarks.results import canonical_json, folder_name, write_text
+from benchmarks.experiments import EXPERIMENTS
+from benchmarks.results import UnitSpec, canonical_json, folder_name, write_text
 from benchmarks.specs import Suite
 from benchmarks.suggestions import SuiteError
 from benchmarks.text_files import store_texts
@@ -66,13 +67,16 @@ class Run:
 
     @property
     def text_datasets(self) -> set[str]:
-        """Ids of the data sets that a pending unit fits a classifier on the texts of."""
+        """Ids of the data sets whose texts a pending unit reads."""
         specs = [item.unit.spec for item in self.pending]
-        return {
-            spec.dataset.id
-            for spec in specs
-            if classifier_kind(spec.classifier.kind).features == "texts"
-        }
+        return {spec.dataset.id for spec in specs if _reads_texts(spec)}
+
+
+def _reads_texts(spec: UnitSpec) -> bool:
+    if classifier_kind(spec.classifier.kind).features == "texts":
+        return True
+    experiment = EXPERIMENTS.get(spec.method.strategy)
+    return experiment is not None and experiment.reads_texts(spec.method.params)
 
 
 def prepare_run(suite: Suite, folder: Path) -> Run:
