@@ -371,3 +371,31 @@ def _shared(architecture: str, num_labels: int | None) -> str:
     folder = Path(tempfile.mkdtemp(prefix="tiny-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return str(tiny_model(folder, architecture, num_labels=num_labels))
+
+
+def sentence_model(folder: Path, pooling: str = "mean", max_length: int = 8, *more: Any) -> str:  # noqa: ANN401
+    """Save a tiny sentence-transformers model, which pools in its own way and cuts texts early.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to.
+    pooling : str, default="mean"
+        sentence-transformers' name of it.
+    max_length : int, default=8
+        Tokens of a text.
+    *more : sentence_transformers module
+        What comes after the pooling.
+
+    Returns
+    -------
+    str
+        The folder.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+
+    words = Transformer(checkpoint(), max_seq_length=max_length)
+    pool: Any = Pooling(HIDDEN_SIZE, pooling_mode=pooling)
+    SentenceTransformer(modules=[words, pool, *more], device="cpu").save(str(folder))
+    return str(folder)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from small_text_ext._files import part_of, write_json
 from small_text_ext._random import preserved_global_state
 from small_text_ext.classifiers.pretrained import Pretrained, quiet, text_tokenizer
 
-_DESCRIPTION = "classifier.json"
+_DESCRIPTION, _ARRAYS = "classifier.json", "training_set.safetensors"
 _FORMAT = 1
+# Of folders that do not say whose they are.
+_FIRST_KIND = "TransformerClassification"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,14 @@ class PickledModel:
         return model.eval()
 
 
-def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping[str, Any]) -> None:
+def save_checkpoint(
+    folder: str | Path,
+    pretrained: Pretrained,
+    options: Mapping[str, Any],
+    *,
+    kind: str = _FIRST_KIND,
+    arrays: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
     """Write model, tokenizer and options; the folder is there whole or not at all.
 
     Parameters
@@ -60,6 +71,10 @@ def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping
         Model and tokenizer.
     options : mapping of str to Any
         What the classifier was made with; JSON.
+    kind : str, default="TransformerClassification"
+        The classifier's class.
+    arrays : mapping of str to numpy.ndarray or None, default=None
+        What else it holds, for `load_arrays`.
 
     Raises
     ------
@@ -68,6 +83,8 @@ def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping
     TypeError
         If an option cannot be written as JSON.
     """
+    from safetensors.numpy import save_file
+
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} exists and is not empty: pass another folder.")
@@ -79,9 +96,12 @@ def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping
             pretrained.tokenizer.tokenizer.save_pretrained(part)
         description = {
             "format": _FORMAT,
+            "classifier": kind,
             "max_length": pretrained.tokenizer.max_length,
             "options": dict(options),
         }
+        if arrays is not None:
+            save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, part / _ARRAYS)
         write_json(part / _DESCRIPTION, description)
 
 
@@ -96,13 +116,28 @@ def _check_json(options: Mapping[str, Any]) -> None:
             ) from error
 
 
-def load_checkpoint(folder: str | Path) -> tuple[Pretrained, dict[str, Any]]:
+def _sequence_classifier(config: Any) -> Any:  # noqa: ANN401
+    from transformers import AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification
+
+
+def load_checkpoint(
+    folder: str | Path,
+    kind: str = _FIRST_KIND,
+    choose: Callable[[Any], Any] = _sequence_classifier,
+) -> tuple[Pretrained, dict[str, Any]]:
     """Read what `save_checkpoint` wrote.
 
     Parameters
     ----------
     folder : str or Path
         The folder.
+    kind : str, default="TransformerClassification"
+        The classifier's class.
+    choose : callable, optional
+        Takes a configuration, and returns transformers' class that loads the model; a sequence
+        classifier's by default.
 
     Returns
     -------
@@ -116,14 +151,14 @@ def load_checkpoint(folder: str | Path) -> tuple[Pretrained, dict[str, Any]]:
     FileNotFoundError
         If there is no such folder, or no classifier in it.
     ValueError
-        If the description is of another format.
+        If the description is of another format, or of another class.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     path = Path(folder) / _DESCRIPTION
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} does not exist: pass a folder that TransformerClassification.save has "
+            f"{path} does not exist: pass a folder that {kind}.save has "
             "written. A pretrained model is passed as model_args."
         )
     description = json.loads(path.read_text(encoding="utf-8"))
@@ -132,8 +167,30 @@ def load_checkpoint(folder: str | Path) -> tuple[Pretrained, dict[str, Any]]:
             f"{path} has the format {description.get('format')!r}, but this version reads "
             f"{_FORMAT}: load it with the version that wrote it."
         )
+    saved_kind = description.get("classifier", _FIRST_KIND)
+    if saved_kind != kind:
+        raise ValueError(f"{path} holds a {saved_kind}: load it by {saved_kind}.load.")
     with quiet():
-        model = AutoModelForSequenceClassification.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder)
+        model = choose(config).from_pretrained(folder, config=config)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = text_tokenizer(tokenizer, model.config, description["max_length"])
     return Pretrained(model.eval(), texts), description["options"]
+
+
+def load_arrays(folder: str | Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays that `save_checkpoint` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        The arrays by their names.
+    """
+    from safetensors.numpy import load_file
+
+    return dict(load_file(Path(folder) / _ARRAYS))
