@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -393,9 +394,13 @@ def sentence_model(folder: Path, pooling: str = "mean", max_length: int = 8, *mo
         The folder.
     """
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
 
-    words = Transformer(checkpoint(), max_seq_length=max_length)
-    pool: Any = Pooling(HIDDEN_SIZE, pooling_mode=pooling)
+    words = sentence_module("Transformer", checkpoint(), max_seq_length=max_length)
+    pool = sentence_module("Pooling", HIDDEN_SIZE, pooling_mode=pooling)
     SentenceTransformer(modules=[words, pool, *more], device="cpu").save(str(folder))
     return str(folder)
+
+
+def sentence_module(name: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    """Make a module of sentence-transformers, by the path that all its versions know."""
+    return getattr(import_module("sentence_transformers.models"), name)(*args, **kwargs)

@@ -189,7 +189,8 @@ def own_pooling(args: TransformerArguments) -> Pooling:
         kind = module["type"].rpartition(".")[2]
         steps += _pooling_modes(args, module["path"]) if kind == "Pooling" else [kind]
     named: dict[str, Pooling] = {"mean": "mean", "cls": "cls"}
-    first, *others = steps or ["nothing"]
+    steps = steps or ["nothing"]
+    first, *others = steps
     # The length of a vector is no matter here: all are scaled to one.
     if first not in named or [step for step in others if step != "Normalize"]:
         raise ValueError(
@@ -201,7 +202,7 @@ def own_pooling(args: TransformerArguments) -> Pooling:
 
 
 # Of an encoder that is no sentence-transformers model.
-_ROOT: Mapping[str, str] = {"path": ""}
+_ROOT = {"path": ""}
 
 
 def _sentence_modules(args: TransformerArguments) -> list[dict[str, str]] | None:
@@ -279,8 +280,11 @@ def encoder_class(config: Any) -> Any:  # noqa: ANN401
     """Return transformers' class that loads the encoder of a configuration, without a head."""
     from transformers import AutoModel, AutoModelForTextEncoding
 
-    # A decoder would ask for inputs of its own.
-    return AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel
+    # A decoder would ask for inputs of its own. An encoder that was saved without one says so by
+    # its name alone.
+    names = config.architectures or []
+    half = config.is_encoder_decoder or any(name.endswith("EncoderModel") for name in names)
+    return AutoModelForTextEncoding if half else AutoModel
 
 
 def _loaded(
