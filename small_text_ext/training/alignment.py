@@ -400,7 +400,7 @@ class AlignmentTrainer(Trainer):
                 raise
             raise MemoryError(
                 f"A batch does not fit into the memory of {self.args.device}: pass a smaller "
-                "gradient_cache_chunk, which changes nothing but the time, or a smaller batch_size."
+                "gradient_cache_chunk, which costs time and draws other dropout, or batch_size."
             ) from error
 
     def compute_loss(
