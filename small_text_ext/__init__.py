@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         core_set,
     )
     from small_text_ext.classifiers.crossfit import crossfit_dynamics, find_label_noise
+    from small_text_ext.classifiers.frozen import frozen_embeddings
     from small_text_ext.classifiers.knn import knn_evaluate
     from small_text_ext.classifiers.mlp import (
         MLPClassification,
@@ -136,6 +137,7 @@ _EXPORTS = {
     "find_label_noise": "classifiers.crossfit",
     "irreducible_losses": "training.irreducible_loss",
     "item_keys": "training.irreducible_loss",
+    "frozen_embeddings": "classifiers.frozen",
     "knn_evaluate": "classifiers.knn",
     "noise_queue": "classifiers.cartography",
 }
@@ -190,6 +192,7 @@ __all__ = [
     "core_set",
     "crossfit_dynamics",
     "find_label_noise",
+    "frozen_embeddings",
     "irreducible_losses",
     "item_keys",
     "knn_evaluate",

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -371,3 +372,35 @@ def _shared(architecture: str, num_labels: int | None) -> str:
     folder = Path(tempfile.mkdtemp(prefix="tiny-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return str(tiny_model(folder, architecture, num_labels=num_labels))
+
+
+def sentence_model(folder: Path, pooling: str = "mean", max_length: int = 8, *more: Any) -> str:  # noqa: ANN401
+    """Save a tiny sentence-transformers model, which pools in its own way and cuts texts early.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to.
+    pooling : str, default="mean"
+        sentence-transformers' name of it.
+    max_length : int, default=8
+        Tokens of a text.
+    *more : sentence_transformers module
+        What comes after the pooling.
+
+    Returns
+    -------
+    str
+        The folder.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    words = sentence_module("Transformer", checkpoint(), max_seq_length=max_length)
+    pool = sentence_module("Pooling", HIDDEN_SIZE, pooling_mode=pooling)
+    SentenceTransformer(modules=[words, pool, *more], device="cpu").save(str(folder))
+    return str(folder)
+
+
+def sentence_module(name: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    """Make a module of sentence-transformers, by the path that all its versions know."""
+    return getattr(import_module("sentence_transformers.models"), name)(*args, **kwargs)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Self, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
-from torch import Tensor, stack
 
 from small_text_ext._random import Seed
 from small_text_ext.classifiers.alignment_heads import (
@@ -19,6 +20,8 @@ from small_text_ext.classifiers.alignment_heads import (
     LabeledVectors,
     LogisticHead,
     PrototypeHead,
+    described_head,
+    restored_head,
 )
 from small_text_ext.classifiers.base import (
     ClassWeight,
@@ -27,40 +30,39 @@ from small_text_ext.classifiers.base import (
     TrainedClassifierFactory,
     check_positive_integer,
 )
+from small_text_ext.classifiers.checkpoints import load_arrays, load_checkpoint, save_checkpoint
 from small_text_ext.classifiers.encoder import EncoderClassifier, check_fit_options
+from small_text_ext.classifiers.frozen import embedding_readout
 from small_text_ext.classifiers.host_arguments import resolve_encoder_arguments
 from small_text_ext.classifiers.knn import Votes
+from small_text_ext.classifiers.lora import PeftConfig
 from small_text_ext.classifiers.pretrained import (
-    EmbeddingMethod,
+    Pooling,
     Pretrained,
+    TransformerArguments,
     embedding_size,
-    hidden_layers,
+    encoder_class,
     load_encoder,
-    pooled,
+    own_pooling,
     quiet,
-    summary_is_first,
 )
 from small_text_ext.classifiers.texts import texts_of
 from small_text_ext.pool.vectors import unit_rows
 from small_text_ext.training.alignment import (
     AlignmentLoss,
     AlignmentObjective,
+    AlignmentPlan,
     AlignmentTuner,
     BatchesName,
     LossName,
-    alignment_batches,
 )
 from small_text_ext.training.contrastive import Pairs
-from small_text_ext.training.contrastive_memory import MemoryName, make_memory
+from small_text_ext.training.contrastive_memory import MemoryName
 from small_text_ext.training.history import TrainingHistory
-from small_text_ext.training.inference import Readout
 from small_text_ext.training.precision import Precision, default_device, resolve_precision
 from small_text_ext.training.trainer import TokenizedItems
 
-Pooling = Literal["mean", "cls"]
-_METHODS: Mapping[str, EmbeddingMethod] = {"mean": "avg", "cls": "cls"}
 _DEFAULT_BATCH_SIZE = 32
-_LONGEST_WARM_START = 100
 # A probability of zero has no finite logit.
 _SMALLEST = 1e-12
 
@@ -89,7 +91,7 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         Jaccard similarity of their label sets.
     num_epochs : int, default=10
         Passes over the training set; 0 leaves the encoder as it is, which makes this the head on a
-        frozen encoder.
+        frozen encoder. Few texts make few steps a pass: raise it where labels are few.
     lr : float, default=5e-5
         The highest learning rate.
     loss : str or callable, default="supervised_contrastive"
@@ -105,20 +107,22 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         What a batch is compared with besides itself; see `make_memory`. "ring" costs a matrix
         product; "datapoint" encodes a text of each class in every step.
     memory_size : int, default=4096
-        Slots of "ring".
+        Slots of "ring", and no more than there are training texts.
     memory_warm_start : int or None, default=None
-        Steps that "ring" does not keep at first; None is one epoch, at most 100.
+        Batches that "ring" does not keep at first; None is one epoch, at most 100, so that a fit of
+        one short epoch has no memory.
     batches : {"class_balanced", "random"}, default="class_balanced"
         Some classes and some texts of each, so that every text has a partner, or random texts.
     batch_size : int or None, default=None
-        Texts of a batch, about so many if class-balanced; None is what the model arguments say, or
-        32.
+        Texts of a batch, at most so many if class-balanced; None is what the model arguments say,
+        or 32.
     classes_per_batch : int, default=16
-        Of class-balanced batches.
+        Of class-balanced batches; fewer where ``batch_size`` has no room for two texts of each.
     samples_per_class : int or None, default=None
-        Likewise; None fills up the batch, with at least two.
-    pooling : {"mean", "cls"}, default="mean"
-        The mean over a text's tokens, or the token that stands for the text.
+        Likewise; None fills up the batch. With a number, ``batch_size`` has no effect.
+    pooling : {"mean", "cls"} or None, default=None
+        The mean over a text's tokens, or the token that stands for the text; None is what a
+        sentence-transformers model asks for, and "mean" of any other.
     layer_mean : bool, default=False
         Whether the mean over all layers is pooled, not the last one alone.
     head : {"knn", "prototypes", "logistic"} or AlignmentHead, default="knn"
@@ -148,6 +152,9 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         How it falls after that; any name that the Hugging Face Trainer knows.
     training_arguments : mapping of str to Any or None, default=None
         Further arguments of ``transformers.TrainingArguments``.
+    peft_config : mapping of str to Any, peft.LoraConfig or None, default=None
+        Trains low-rank adapters in place of the encoder, ``{}`` for the published ones; see
+        `TransformerClassification`. They want a higher ``lr``.
     cache_dir : str or None, default=None
         Where models from the hub are kept; None is Hugging Face's own folder.
     show_progress : bool or None, default=None
@@ -163,6 +170,8 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         Unit vectors of the last training set, by the encoder as it is now.
     train_labels_ : numpy.ndarray, shape (n,) of int64, or (n, num_classes) of float32, or None
         Its labels.
+    pooling_ : {"mean", "cls"} or None
+        What is pooled.
     head_ : AlignmentHead or None
         The fitted head.
     history_ : TrainingHistory or None
@@ -191,6 +200,8 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
     Sample weights, and ``class_weight``, count in the head, not in the training of the encoder. A
     validation set is checked and not used: as in the reference, the last epoch counts.
 
+    It trains on one device and in one process; several processes are refused.
+
     Differences from the authors' code: mean pooling and the supervised contrastive loss by default,
     cosines in the vote, probabilities, several labels; what crashes there (one text, duplicates,
     batches without pairs) works. The reference's variants are ``loss="cosine_mse"``,
@@ -217,6 +228,8 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
     train_labels_: NDArray[Any] | None = None
     head_: AlignmentHead | None = None
     history_: TrainingHistory | None = None
+    pooling_: Pooling | None = None
+    _train_weights: NDArray[np.float32] | None = None
     _text_tokenizer: Any = None
 
     def __init__(
@@ -238,7 +251,7 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         batch_size: int | None = None,
         classes_per_batch: int = 16,
         samples_per_class: int | None = None,
-        pooling: Pooling = "mean",
+        pooling: Pooling | None = None,
         layer_mean: bool = False,
         head: HeadName | AlignmentHead = "knn",
         num_neighbors: int = 5,
@@ -252,6 +265,7 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         warmup: float = 0.1,
         lr_scheduler_type: str = "linear",
         training_arguments: Mapping[str, Any] | None = None,
+        peft_config: PeftConfig = None,
         cache_dir: str | None = None,
         show_progress: bool | None = None,
         seed: Seed = None,
@@ -276,8 +290,126 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         self.weight_decay, self.warmup = weight_decay, warmup
         self.lr_scheduler_type = lr_scheduler_type
         self.training_arguments = {**choice.training_arguments, **(training_arguments or {})}
+        self.peft_config = peft_config
         self.show_progress = show_progress
         _check_options(self)
+
+    def fit(
+        self,
+        train_set: Any,  # noqa: ANN401
+        validation_set: Any | None = None,  # noqa: ANN401
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        """Align the encoder with the labels, and fit the head.
+
+        A second fit starts from the parameters of the first: this is what the ``reuse_model`` of
+        small-text's active learner asks for.
+
+        Parameters
+        ----------
+        train_set : small_text.data.Dataset
+            A ``TextDataset``, `TextPairDataset` or ``TransformersDataset``; not all classes need to
+            occur.
+        validation_set : small_text.data.Dataset or None, default=None
+            Is checked, and not used.
+        weights : array-like of float, shape (n,), or None, default=None
+            Positive sample weights in the order of ``train_set``, for the head alone; only their
+            proportions count.
+
+        Returns
+        -------
+        Self
+            The classifier itself. A fit that fails leaves it as it was.
+
+        Raises
+        ------
+        ValueError
+            If a dataset is empty, unlabelled, or has labels that do not fit the classifier, if a
+            weight is missing, not finite or not positive, or if ``pooling`` is None for an encoder
+            that pools in another way.
+        TypeError
+            If a dataset holds no texts.
+        FloatingPointError
+            If the loss is no longer finite.
+        MemoryError
+            If a batch does not fit into memory.
+        RuntimeError
+            If there are several processes.
+        """
+        return super().fit(train_set, validation_set, weights)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted classifier to a folder: arrays in safetensors, the rest in JSON.
+
+        Encoder and tokenizer lie there as Hugging Face's ``from_pretrained`` reads them. The
+        history is not saved; pickling keeps it.
+
+        Parameters
+        ----------
+        folder : str or pathlib.Path
+            Where to; it must not exist, or be empty. It is there whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            If the classifier is not fitted.
+        FileExistsError
+            If there is something in the folder.
+        TypeError
+            If an argument of the classifier cannot be written as JSON: a loss or a head of your
+            own.
+        """
+        self._check_fitted()
+        options = {name: getattr(self, name) for name in _SAVED_OPTIONS}
+        options |= {
+            field.name: getattr(self.objective, field.name) for field in fields(self.objective)
+        }
+        options |= {"head": described_head(self.head), "pooling": self.pooling_}
+        options["model_args"] = asdict(self.model_args)
+        arrays = {name: getattr(self, name) for name in _SAVED_ARRAYS}
+        pretrained = Pretrained(self.model, self._text_tokenizer)
+        save_checkpoint(folder, pretrained, options, kind=type(self).__name__, arrays=arrays)
+
+    @classmethod
+    def load(cls, folder: str | Path, **options: Any) -> Self:  # noqa: ANN401
+        """Read a classifier that `save` has written.
+
+        Parameters
+        ----------
+        folder : str or pathlib.Path
+            The folder.
+        **options : Any
+            Arguments of the classifier that are to differ from the saved ones, ``device`` say, or
+            ``head``, which is fitted anew to the saved embeddings.
+
+        Returns
+        -------
+        EmbeddingAlignmentClassification
+            Fitted; another `fit` goes on from its parameters.
+
+        Raises
+        ------
+        FileNotFoundError
+            If no classifier was saved there.
+        ValueError
+            If it is of another class, or was saved by a version that this one cannot read, or if
+            ``options`` change what the saved embeddings depend on.
+        """
+        for name in _FIXED & set(options):
+            raise ValueError(f"{name} belongs to the saved embeddings: fit a classifier with it.")
+        pretrained, saved = load_checkpoint(
+            folder, {}, _base, kind=cls.__name__, choose=encoder_class
+        )
+        model_args = TransformerArguments(**saved.pop("model_args"))
+        saved["head"] = restored_head(saved["head"], options)
+        clf = cls(**{"model_args": model_args, **saved, **options})
+        for name, values in load_arrays(folder).items():
+            setattr(clf, name, values)
+        pretrained.model.config.output_hidden_states = clf.layer_mean
+        clf.model, clf._text_tokenizer = pretrained.model, pretrained.tokenizer
+        clf.pooling_ = saved["pooling"]
+        clf.head_ = clf._fitted_head(clf.train_embeddings_, clf.train_labels_, clf._train_weights)
+        return clf
 
     def _load(self, seed: int) -> Pretrained:
         pretrained = load_encoder(self.model_args, seed)
@@ -287,38 +419,39 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
     def _train(self, train: Items, validation: Items | None, seed: int) -> None:
         # Before a model is loaded: what is no text should not cost that time.
         texts = texts_of(train.data_set)
+        pooling = self.pooling_ or self.pooling or own_pooling(self.model_args)
         pretrained = self._start(seed)
         tokenizer, device = pretrained.tokenizer, default_device(self.device)
-        model, readout = pretrained.model.to(device), self._readout(pretrained.tokenizer)
+        model = pretrained.model.to(device)
+        readout = embedding_readout(tokenizer.tokenizer, pooling, self.layer_mean)
         items = self._tokenized(train, texts, tokenizer)
         with quiet():
             history = self._tuner(items, seed).fit(model, tokenizer, items, readout, device)
             (embedded,) = self._forward(model, tokenizer)(items.features, readout)
-        vectors, head = unit_rows(embedded.numpy(), "embeddings"), copy.deepcopy(self.head)
-        head.fit(LabeledVectors(vectors, train.labels, train.weights, self.num_classes))
+        vectors = unit_rows(embedded.numpy(), "embeddings")
+        self.head_ = self._fitted_head(vectors, train.labels, train.weights)
         self.model, self._text_tokenizer, self.history_ = model, tokenizer, history
-        self.train_embeddings_, self.train_labels_, self.head_ = vectors, train.labels, head
+        self.train_embeddings_, self.train_labels_ = vectors, train.labels
+        self._train_weights, self.pooling_ = train.weights, pooling
+
+    def _fitted_head(self, vectors: Any, labels: Any, weights: Any) -> AlignmentHead:  # noqa: ANN401
+        head = copy.deepcopy(self.head)
+        head.fit(LabeledVectors(vectors, labels, weights, self.num_classes))
+        return head
+
+    def _plan(self) -> AlignmentPlan:
+        return AlignmentPlan(
+            **{field.name: getattr(self, field.name) for field in fields(AlignmentPlan)}
+        )
 
     def _tuner(self, items: TokenizedItems, seed: int) -> AlignmentTuner:
-        batches = alignment_batches(
-            items.labels,
-            self.batches,
-            self.batch_size,
-            self.classes_per_batch,
-            self.samples_per_class,
-            seed,
-        )
-        warm_start = self.memory_warm_start
-        if warm_start is None:
-            warm_start = min(len(batches), _LONGEST_WARM_START)
+        batches, memory = self._plan().made(items.labels, self.num_classes, seed)
         return AlignmentTuner(
             num_epochs=self.num_epochs,
             lr=self.lr,
             objective=self.objective,
             batches=batches,
-            memory=make_memory(
-                self.memory, self.num_classes, self.memory_size, warm_start=warm_start
-            ),
+            memory=memory,
             weight_decay=self.weight_decay,
             warmup=self.warmup,
             lr_scheduler_type=self.lr_scheduler_type,
@@ -329,19 +462,10 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
             seed=seed,
         )
 
-    def _readout(self, tokenizer: Any) -> Readout:  # noqa: ANN401
-        first = summary_is_first(tokenizer.tokenizer)
-        method, layer_mean = _METHODS[self.pooling], self.layer_mean
-
-        def read(outputs: Any, mask: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401
-            layers = hidden_layers(outputs) if layer_mean else (outputs.last_hidden_state,)
-            return (stack([pooled(layer, mask, method, first) for layer in layers]).mean(dim=0),)
-
-        return read
-
     def _infer(self, data_set: Any, embed: bool = False) -> Inference:  # noqa: ANN401
         assert self.head_ is not None
-        readout = self._readout(self._text_tokenizer)
+        assert self.pooling_ is not None
+        readout = embedding_readout(self.tokenizer, self.pooling_, self.layer_mean)
         ((embedded,),) = self._read(data_set, readout, [embedding_size(self.model)])
         vectors = unit_rows(embedded, "embeddings")
         proba = np.clip(self.head_.proba(vectors), _SMALLEST, 1 - _SMALLEST)
@@ -388,6 +512,40 @@ class EmbeddingAlignmentClassificationFactory(TrainedClassifierFactory):
         return self._made(EmbeddingAlignmentClassification)
 
 
+def _base(options: Mapping[str, Any]) -> Pretrained:
+    """Load what adapters were added to."""
+    return load_encoder(TransformerArguments(**options["model_args"]), seed=0)
+
+
+_SAVED_OPTIONS = (
+    "num_classes",
+    "multi_label",
+    "num_epochs",
+    "lr",
+    "memory",
+    "memory_size",
+    "memory_warm_start",
+    "batches",
+    "batch_size",
+    "classes_per_batch",
+    "samples_per_class",
+    "layer_mean",
+    "class_weight",
+    "device",
+    "max_tokens",
+    "precision",
+    "gradient_cache_chunk",
+    "weight_decay",
+    "warmup",
+    "lr_scheduler_type",
+    "training_arguments",
+    "show_progress",
+    "seed",
+)
+_SAVED_ARRAYS = ("train_embeddings_", "train_labels_", "_train_weights")
+_FIXED = frozenset({"model_args", "num_classes", "multi_label", "pooling", "layer_mean"})
+
+
 def _made_head(head: Any, num_neighbors: int, votes: Votes) -> AlignmentHead:  # noqa: ANN401
     check_positive_integer("num_neighbors", num_neighbors)
     if votes not in get_args(Votes):
@@ -407,16 +565,9 @@ def _made_head(head: Any, num_neighbors: int, votes: Votes) -> AlignmentHead:  #
 def _check_options(clf: EmbeddingAlignmentClassification) -> None:
     if clf.num_epochs != 0:
         check_positive_integer("num_epochs", clf.num_epochs)
-    for name in ("memory_size", "classes_per_batch"):
-        check_positive_integer(name, getattr(clf, name))
-    for name in ("samples_per_class", "gradient_cache_chunk"):
-        if getattr(clf, name) is not None:
-            check_positive_integer(name, getattr(clf, name))
-    if clf.memory_warm_start is not None and clf.memory_warm_start < 0:
-        raise ValueError(
-            f"memory_warm_start is {clf.memory_warm_start}: pass a number of steps, or None."
-        )
-    for name, choices in (("memory", MemoryName), ("batches", BatchesName), ("pooling", Pooling)):
-        if getattr(clf, name) not in get_args(choices):
-            raise ValueError(f"{name} is {getattr(clf, name)!r}: pass one of {get_args(choices)}.")
+    if clf.gradient_cache_chunk is not None:
+        check_positive_integer("gradient_cache_chunk", clf.gradient_cache_chunk)
+    if clf.pooling not in (None, *get_args(Pooling)):
+        raise ValueError(f"pooling is {clf.pooling!r}: pass one of {get_args(Pooling)}, or None.")
+    clf._plan()
     check_fit_options(clf)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -66,7 +67,7 @@ class KNNHead:
     k: int = 5
     votes: Votes = "soft"
     temperature: float = 0.1
-    _train: LabeledVectors | None = field(default=None, repr=False)
+    _train: LabeledVectors | None = field(default=None, init=False, repr=False)
 
     def fit(self, train: LabeledVectors) -> None:
         """Keep the training set."""
@@ -104,9 +105,9 @@ class PrototypeHead:
     """
 
     scale: float = 16.0
-    prototypes: NDArray[np.float32] | None = field(default=None, repr=False)
-    _others: NDArray[np.float32] | None = field(default=None, repr=False)
-    _log_odds: NDArray[np.float64] | None = field(default=None, repr=False)
+    prototypes: NDArray[np.float32] | None = field(default=None, init=False, repr=False)
+    _others: NDArray[np.float32] | None = field(default=None, init=False, repr=False)
+    _log_odds: NDArray[np.float64] | None = field(default=None, init=False, repr=False)
 
     def fit(self, train: LabeledVectors) -> None:
         """Compute the means; of a class that does not occur they are NaN."""
@@ -156,9 +157,9 @@ class LogisticHead:
     """
 
     inverse_penalty: float = 10.0
-    _columns: list[_LogisticColumn] = field(default_factory=list, repr=False)
-    _num_classes: int = 0
-    _multi_label: bool = False
+    _columns: list[_LogisticColumn] = field(default_factory=list, init=False, repr=False)
+    _num_classes: int = field(default=0, init=False, repr=False)
+    _multi_label: bool = field(default=False, init=False, repr=False)
 
     def fit(self, train: LabeledVectors) -> None:
         """Fit the regression."""
@@ -224,3 +225,39 @@ def _means(
     with np.errstate(invalid="ignore", divide="ignore"):
         directions = np.where(counts[:, None] > 0, sums / np.maximum(lengths, 1e-12), np.nan)
         return directions.astype(np.float32), factors.sum(axis=0) / counts
+
+
+_HEADS: Mapping[str, Any] = {"knn": KNNHead, "prototypes": PrototypeHead, "logistic": LogisticHead}
+_ARGUMENTS = {"num_neighbors": "k", "votes": "votes"}
+
+
+def described_head(head: Any) -> Any:  # noqa: ANN401
+    """Return name and options of a head of this module, as JSON; another head as it is."""
+    for name, kind in _HEADS.items():
+        if type(head) is kind:
+            options = {part.name: getattr(head, part.name) for part in fields(head) if part.init}
+            return {"name": name, **options}
+    return head
+
+
+def restored_head(description: Mapping[str, Any], changes: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return an unfitted head.
+
+    Parameters
+    ----------
+    description : mapping of str to Any
+        What `described_head` returned.
+    changes : mapping of str to Any
+        Arguments of the classifier that replace those of nearest neighbours.
+
+    Returns
+    -------
+    AlignmentHead
+        The head.
+    """
+    options = dict(description)
+    name = options.pop("name")
+    for argument, option in _ARGUMENTS.items():
+        if name == "knn" and argument in changes:
+            options[option] = changes[argument]
+    return _HEADS[name](**options)

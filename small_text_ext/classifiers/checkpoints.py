@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from small_text_ext._files import part_of, write_json
 from small_text_ext._random import preserved_global_state
@@ -21,8 +23,10 @@ from small_text_ext.classifiers.lora import (
 )
 from small_text_ext.classifiers.pretrained import Pretrained, quiet, text_tokenizer
 
-_DESCRIPTION = "classifier.json"
+_DESCRIPTION, _ARRAYS = "classifier.json", "training_set.safetensors"
 _FORMAT = 1
+# Of folders that do not say whose they are.
+_FIRST_KIND = "TransformerClassification"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,14 @@ class PickledModel:
         return model.eval()
 
 
-def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping[str, Any]) -> None:
+def save_checkpoint(
+    folder: str | Path,
+    pretrained: Pretrained,
+    options: Mapping[str, Any],
+    *,
+    kind: str = _FIRST_KIND,
+    arrays: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
     """Write model, tokenizer and options; the folder is there whole or not at all.
 
     Of a model with adapters, these alone are written, and what is trained beside them.
@@ -74,6 +85,10 @@ def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping
         Model and tokenizer.
     options : mapping of str to Any
         What the classifier was made with; JSON.
+    kind : str, default="TransformerClassification"
+        The classifier's class.
+    arrays : mapping of str to numpy.ndarray or None, default=None
+        What else it holds, for `load_arrays`.
 
     Raises
     ------
@@ -82,6 +97,8 @@ def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping
     TypeError
         If an option cannot be written as JSON.
     """
+    from safetensors.numpy import save_file
+
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} exists and is not empty: pass another folder.")
@@ -93,10 +110,13 @@ def save_checkpoint(folder: str | Path, pretrained: Pretrained, options: Mapping
             pretrained.tokenizer.tokenizer.save_pretrained(part)
         description = {
             "format": _FORMAT,
+            "classifier": kind,
             "max_length": pretrained.tokenizer.max_length,
             "adapters": adapters,
             "options": dict(options),
         }
+        if arrays is not None:
+            save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, part / _ARRAYS)
         write_json(part / _DESCRIPTION, description)
 
 
@@ -119,10 +139,19 @@ def _check_json(options: Mapping[str, Any]) -> None:
             ) from error
 
 
+def _sequence_classifier(config: Any) -> Any:  # noqa: ANN401
+    from transformers import AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification
+
+
 def load_checkpoint(
     folder: str | Path,
-    load_base: Callable[[Mapping[str, Any]], Pretrained],
     changes: Mapping[str, Any],
+    load_base: Callable[[Mapping[str, Any]], Pretrained],
+    *,
+    kind: str = _FIRST_KIND,
+    choose: Callable[[Any], Any] = _sequence_classifier,
 ) -> tuple[Pretrained, dict[str, Any]]:
     """Read what `save_checkpoint` wrote.
 
@@ -130,11 +159,16 @@ def load_checkpoint(
     ----------
     folder : str or Path
         The folder.
+    changes : mapping of str to Any
+        Options that are to differ from the saved ones.
     load_base : callable
         Takes the options and returns what a first fit starts from: of a model with adapters, the
         folder holds these alone.
-    changes : mapping of str to Any
-        Options that are to differ from the saved ones.
+    kind : str, default="TransformerClassification"
+        The classifier's class.
+    choose : callable, optional
+        Takes a configuration, and returns transformers' class that loads the model; a sequence
+        classifier's by default.
 
     Returns
     -------
@@ -148,15 +182,15 @@ def load_checkpoint(
     FileNotFoundError
         If there is no such folder, or no classifier in it.
     ValueError
-        If the description is of another format, or the encoder is not the one that adapters were
-        trained in.
+        If the description is of another format or of another class, or the encoder is not the one
+        that adapters were trained in.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     path = Path(folder) / _DESCRIPTION
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} does not exist: pass a folder that TransformerClassification.save has "
+            f"{path} does not exist: pass a folder that {kind}.save has "
             "written. A pretrained model is passed as model_args."
         )
     description = json.loads(path.read_text(encoding="utf-8"))
@@ -165,6 +199,9 @@ def load_checkpoint(
             f"{path} has the format {description.get('format')!r}, but this version reads "
             f"{_FORMAT}: load it with the version that wrote it."
         )
+    saved_kind = description.get("classifier", _FIRST_KIND)
+    if saved_kind != kind:
+        raise ValueError(f"{path} holds a {saved_kind}: load it by {saved_kind}.load.")
     options = {**description["options"], **changes}
     # Not there in what was written before there were adapters.
     if description.get("adapters"):
@@ -172,7 +209,26 @@ def load_checkpoint(
         read_adapters(Path(folder), pretrained.model, description["adapters"])
         return pretrained, {**options, "peft_config": read_config(Path(folder))}
     with quiet():
-        model = AutoModelForSequenceClassification.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder)
+        model = choose(config).from_pretrained(folder, config=config)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = text_tokenizer(tokenizer, model.config, description["max_length"])
     return Pretrained(model.eval(), texts), options
+
+
+def load_arrays(folder: str | Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays that `save_checkpoint` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        The arrays by their names.
+    """
+    from safetensors.numpy import load_file
+
+    return dict(load_file(Path(folder) / _ARRAYS))

@@ -239,7 +239,8 @@ def knn_evaluate(
     Parameters
     ----------
     embeddings : array-like of float, shape (n, d), or a list of several
-        Vectors of the items, a `PoolEmbeddings` say. Those of several encoders are put beside each
+        Vectors of the items: what `frozen_embeddings` returns, or a `PoolEmbeddings`. Those of
+        several encoders are put beside each
         other, by `concatenated`.
     labels : numpy.ndarray or scipy.sparse.csr_matrix
         Class ids (n,), or zeros and ones (n, num_classes).
@@ -271,6 +272,8 @@ def knn_evaluate(
     The published tables of the reference are those of ``leave_one_out=False, metric="euclidean",
     votes="hard", break_ties=False``, as far as can be told: an encoder that is not trained has
     results there that only an item's own vote explains. They are not comparable with the default.
+    What is compared there is ``frozen_embeddings(model, texts, pooling="cls")``, ``"mean"``, and
+    the latter with ``layer_mean=True``, of one encoder or of several in a list.
 
     The same text twice is two items, which find each other: take duplicates out before.
 
@@ -293,6 +296,8 @@ def knn_evaluate(
         )
     if known.ndim == 1 and (len(known) == 0 or known.min() < 0 or np.any(known != known // 1)):
         raise ValueError("labels are missing or negative: pass the class ids of labelled items.")
+    if known.ndim == 2 and not np.all(np.isfinite(known) & (known >= 0)):
+        raise ValueError("labels are negative or not finite: leave items that were ignored out.")
     known = (known > 0).astype(np.int64) if known.ndim == 2 else known.astype(np.int64)
     classes = known.shape[1] if known.ndim == 2 else int(known.max()) + 1
     found = nearest_neighbors(vectors, vectors, k, metric=metric, leave_self_out=leave_one_out)
@@ -327,6 +332,8 @@ def concatenated(embeddings: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.floa
     >>> concatenated([np.zeros((3, 2)), np.ones((3, 1))]).shape
     (3, 3)
     """
+    if isinstance(embeddings, list | tuple) and not embeddings:
+        raise ValueError("embeddings are an empty list: pass vectors of one encoder or more.")
     if not isinstance(embeddings, list | tuple) or np.ndim(embeddings[0]) != 2:
         return _matrix(embeddings, "embeddings")
     parts = [_matrix(part, f"embeddings[{place}]") for place, part in enumerate(embeddings)]

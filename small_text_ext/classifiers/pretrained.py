@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import ERROR
 from pathlib import Path
 from threading import RLock
@@ -17,6 +18,7 @@ from small_text_ext._random import preserved_global_state
 from small_text_ext.training.tokens import TextTokenizer
 
 EmbeddingMethod = Literal["avg", "cls"]
+Pooling = Literal["mean", "cls"]
 
 _MAX_LENGTH = 512
 _MANAGED: Mapping[str, frozenset[str]] = {
@@ -129,8 +131,8 @@ def load_encoder(args: TransformerArguments, seed: int) -> Pretrained:
     Parameters
     ----------
     args : TransformerArguments
-        Which one; the folder of a sentence-transformers model will do. Of an encoder with a decoder
-        (T5), the encoder alone.
+        Which one; of a sentence-transformers model, its transformer, and by default the longest
+        text that it was made for. Of an encoder with a decoder (T5), the encoder alone.
     seed : int
         What parts are drawn from that the checkpoint lacks, such as an unused pooling layer; the
         global random states stay as they were.
@@ -149,7 +151,117 @@ def load_encoder(args: TransformerArguments, seed: int) -> Pretrained:
         with a decoder, as for BART.
     """
     with _loading(args, seed):
-        return _loaded(args, _encoder_class, {})
+        transformer, *_ = _sentence_modules(args) or [_ROOT]
+        pretrained = _loaded(_inside(args, transformer["path"]), encoder_class, {})
+    own = (_read_json(args, transformer["path"], "sentence_bert_config.json") or {}).get(
+        "max_seq_length"
+    )
+    if args.max_length is not None or own is None:
+        return pretrained
+    tokenizer = pretrained.tokenizer
+    limit = min(int(own), tokenizer.max_length)
+    return replace(pretrained, tokenizer=replace(tokenizer, max_length=limit))
+
+
+def own_pooling(args: TransformerArguments) -> Pooling:
+    """Return how an encoder makes one vector of a text: a sentence-transformers model says so.
+
+    Parameters
+    ----------
+    args : TransformerArguments
+        Which one.
+
+    Returns
+    -------
+    {"mean", "cls"}
+        "mean" of an encoder that is no sentence-transformers model.
+
+    Raises
+    ------
+    ValueError
+        If it does something else.
+    """
+    modules = _sentence_modules(args)
+    if modules is None:
+        return "mean"
+    steps = []
+    for module in modules[1:]:
+        kind = module["type"].rpartition(".")[2]
+        steps += _pooling_modes(args, module["path"]) if kind == "Pooling" else [kind]
+    named: dict[str, Pooling] = {"mean": "mean", "cls": "cls"}
+    steps = steps or ["nothing"]
+    first, *others = steps
+    # The length of a vector is no matter here: all are scaled to one.
+    if first not in named or [step for step in others if step != "Normalize"]:
+        raise ValueError(
+            f"pooling is None, and {args.model} makes its vectors by {' and '.join(steps)}: pass "
+            "pooling='mean' or 'cls', or use AlignedSetFitClassification, which keeps all modules "
+            "of a sentence-transformers model."
+        )
+    return named[first]
+
+
+# Of an encoder that is no sentence-transformers model.
+_ROOT = {"path": ""}
+
+
+def _sentence_modules(args: TransformerArguments) -> list[dict[str, str]] | None:
+    modules = _read_json(args, "modules.json")
+    return None if modules is None else list(modules)
+
+
+def _pooling_modes(args: TransformerArguments, path: str) -> list[str]:
+    config = _read_json(args, path, "config.json") or {}
+    modes = config.get("pooling_mode")
+    if modes is not None:
+        return [modes] if isinstance(modes, str) else list(modes)
+    # Older models have an entry for each mode.
+    modes = [name for name, value in config.items() if name.startswith(_MODE) and value]
+    chosen = [name.removeprefix(_MODE) for name in modes]
+    return [name.removesuffix("_tokens").removesuffix("_token") for name in chosen] or ["mean"]
+
+
+_MODE = "pooling_mode_"
+
+
+def _inside(args: TransformerArguments, path: str) -> TransformerArguments:
+    """Return where the transformer of a sentence-transformers model lies."""
+    if not path:
+        return args
+    if Path(args.model).is_dir():
+        return replace(args, model=str(Path(args.model) / path))
+    inner = {"subfolder": path}
+    return replace(
+        args,
+        model_kwargs={**inner, **args.model_kwargs},
+        tokenizer_kwargs={**inner, **args.tokenizer_kwargs},
+        config_kwargs={**inner, **args.config_kwargs},
+    )
+
+
+def _read_json(args: TransformerArguments, *parts: str) -> Any:  # noqa: ANN401
+    """Return a file of a model, from a folder or the hub; None if it has none."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HFValidationError,
+        RepositoryNotFoundError,
+    )
+
+    name = "/".join(part for part in parts if part)
+    if Path(args.model).is_dir():
+        path = Path(args.model) / name
+        if not path.is_file():
+            return None
+    else:
+        known = ("cache_dir", "force_download", "local_files_only", "revision", "token")
+        options = {key: args.model_kwargs[key] for key in known if key in args.model_kwargs}
+        try:
+            path = Path(hf_hub_download(args.model, name, **options))
+        except (EntryNotFoundError, RepositoryNotFoundError, HFValidationError):
+            # Where the model itself is missing, loading it says so.
+            return None
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @contextmanager
@@ -164,11 +276,15 @@ def _loading(args: TransformerArguments, seed: int) -> Iterator[None]:
         ) from error
 
 
-def _encoder_class(config: Any) -> Any:  # noqa: ANN401
+def encoder_class(config: Any) -> Any:  # noqa: ANN401
+    """Return transformers' class that loads the encoder of a configuration, without a head."""
     from transformers import AutoModel, AutoModelForTextEncoding
 
-    # A decoder would ask for inputs of its own.
-    return AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel
+    # A decoder would ask for inputs of its own. An encoder that was saved without one says so by
+    # its name alone.
+    names = config.architectures or []
+    half = config.is_encoder_decoder or any(name.endswith("EncoderModel") for name in names)
+    return AutoModelForTextEncoding if half else AutoModel
 
 
 def _loaded(

@@ -407,7 +407,7 @@ class TransformerClassification(EncoderClassifier):
         ValueError
             If it was saved by a version that this one cannot read.
         """
-        pretrained, saved = load_checkpoint(folder, _base, options)
+        pretrained, saved = load_checkpoint(folder, options, _base)
         clf = cls(**{**saved, "model_args": _model_arguments(saved)})
         clf.model, clf._text_tokenizer = pretrained.model, pretrained.tokenizer
         return clf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,17 @@ from small_text_ext.training.contrastive import (
     prototype_loss,
     supervised_contrastive_loss,
 )
-from small_text_ext.training.contrastive_batches import ClassBalancedBatches, RandomBatches
-from small_text_ext.training.contrastive_memory import Memory, References
+from small_text_ext.training.contrastive_batches import (
+    ClassBalancedBatches,
+    RandomBatches,
+    check_at_least_one,
+)
+from small_text_ext.training.contrastive_memory import (
+    Memory,
+    MemoryName,
+    References,
+    make_memory,
+)
 from small_text_ext.training.fine_tuner import release, trainer_arguments
 from small_text_ext.training.gradient_cache import encode_in_chunks
 from small_text_ext.training.history import TrainingHistory
@@ -35,6 +45,7 @@ LossName = Literal["supervised_contrastive", "prototypes", "cosine_mse", "cosine
 BatchesName = Literal["class_balanced", "random"]
 Batches = ClassBalancedBatches | RandomBatches
 _ROWS = "rows"
+_LONGEST_WARM_START = 100
 
 
 class AlignmentLoss(Protocol):
@@ -160,11 +171,13 @@ def alignment_batches(
     kind : {"class_balanced", "random"}, default="class_balanced"
         `ClassBalancedBatches`, or `RandomBatches` as the reference has them.
     batch_size : int, default=32
-        About so many texts a batch.
+        About so many texts a batch. Of "class_balanced" no more than that, but at least two texts
+        of two classes; of no effect with ``samples_per_class``.
     classes_per_batch : int, default=16
-        Of "class_balanced": classes of a batch, where there are as many.
+        Of "class_balanced": classes of a batch, where there are as many; fewer where
+        ``batch_size`` has no room for two texts of each.
     samples_per_class : int or None, default=None
-        Of "class_balanced": texts of each; None fills up ``batch_size``, with at least two.
+        Of "class_balanced": texts of each; None fills up ``batch_size``.
     seed : int, default=0
         Same seed, same batches.
 
@@ -188,10 +201,107 @@ def alignment_batches(
     if kind == "random":
         return RandomBatches(len(labels), batch_size, seed)
     if samples_per_class is None:
+        check_at_least_one(batch_size=batch_size, classes_per_batch=classes_per_batch)
         occurring = labels.any(dim=0).sum() if labels.ndim == 2 else len(set(labels.tolist()))
+        classes_per_batch = min(classes_per_batch, max(2, batch_size // 2))
         drawn = max(1, min(classes_per_batch, int(occurring)))
         samples_per_class = max(2, batch_size // drawn)
     return ClassBalancedBatches(labels, classes_per_batch, samples_per_class, seed=seed)
+
+
+@dataclass(frozen=True)
+class AlignmentPlan:
+    """What a text is compared with, to be worked out when the training set is known.
+
+    Parameters
+    ----------
+    memory : {"ring", "none", "detached", "mixed", "datapoint"}, default="ring"
+        What a batch is compared with besides itself; see `make_memory`.
+    memory_size : int, default=4096
+        Slots of "ring", of which no more are used than there are training texts: a second
+        embedding of a text is an older one, and the encoder has left it behind.
+    memory_warm_start : int or None, default=None
+        Batches that "ring" does not keep at first; None is one epoch, at most 100.
+    batches : {"class_balanced", "random"}, default="class_balanced"
+        As in `alignment_batches`.
+    batch_size : int, default=32
+        Likewise.
+    classes_per_batch : int, default=16
+        Likewise.
+    samples_per_class : int or None, default=None
+        Likewise.
+
+    Raises
+    ------
+    TypeError
+        If a number is no integer.
+    ValueError
+        If an option is unknown or out of range.
+
+    Examples
+    --------
+    >>> plan = AlignmentPlan(batch_size=4)
+    >>> batches, memory = plan.made(torch.tensor([0, 0, 1, 1]), num_classes=2, seed=0)
+    >>> len(batches), memory.slots_per_class
+    (1, 2)
+    """
+
+    memory: MemoryName = "ring"
+    memory_size: int = 4096
+    memory_warm_start: int | None = None
+    batches: BatchesName = "class_balanced"
+    batch_size: int = 32
+    classes_per_batch: int = 16
+    samples_per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (("memory", MemoryName), ("batches", BatchesName)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}: pass one of {get_args(choices)}."
+                )
+        numbers = ["memory_size", "batch_size", "classes_per_batch"]
+        numbers += ["samples_per_class"] if self.samples_per_class is not None else []
+        check_at_least_one(**{name: getattr(self, name) for name in numbers})
+        warm_start = self.memory_warm_start
+        if warm_start is not None and (not isinstance(warm_start, int) or warm_start < 0):
+            raise ValueError(
+                f"memory_warm_start is {warm_start!r}: pass a number of batches, 0 or more, or "
+                "None for one epoch."
+            )
+
+    def made(self, labels: Tensor, num_classes: int, seed: int) -> tuple[Batches, Memory]:
+        """Return the batches and the empty memory of a fit.
+
+        Parameters
+        ----------
+        labels : torch.Tensor, shape (n,) of int64, or (n, num_classes) of zeros and ones
+            Labels of the training set.
+        num_classes : int
+            Classes, whether they occur or not.
+        seed : int
+            Same seed, same batches.
+
+        Returns
+        -------
+        batches : ClassBalancedBatches or RandomBatches
+            A batch sampler.
+        memory : Memory
+            An empty memory.
+        """
+        batches = alignment_batches(
+            labels,
+            self.batches,
+            self.batch_size,
+            self.classes_per_batch,
+            self.samples_per_class,
+            seed,
+        )
+        warm_start = self.memory_warm_start
+        if warm_start is None:
+            warm_start = min(len(batches), _LONGEST_WARM_START)
+        size = min(self.memory_size, len(labels))
+        return batches, make_memory(self.memory, num_classes, size, warm_start=warm_start)
 
 
 class _OfEpoch(Sampler[list[int]]):
@@ -244,9 +354,9 @@ class AlignmentTrainer(Trainer):
 
     Notes
     -----
-    It trains on one process: several would draw the same batches. Under gradient accumulation the
-    loss is the mean of those of its batches, each compared with itself and the memory alone: the
-    exact gradient of a larger batch is had by ``chunk_size``.
+    It trains on one process and one device: a batch is compared as a whole. Under gradient
+    accumulation the loss is the mean of those of its batches, each compared with itself and the
+    memory alone: the exact gradient of a larger batch is had by ``chunk_size``.
     """
 
     def __init__(
@@ -290,7 +400,7 @@ class AlignmentTrainer(Trainer):
                 raise
             raise MemoryError(
                 f"A batch does not fit into the memory of {self.args.device}: pass a smaller "
-                "gradient_cache_chunk, which changes nothing but the time, or a smaller batch_size."
+                "gradient_cache_chunk, which costs time and draws other dropout, or batch_size."
             ) from error
 
     def compute_loss(
@@ -357,6 +467,8 @@ class AlignmentTuner:
         Lower precision to compute in; weights stay in float32.
     training_arguments : mapping of str to Any, default={}
         Further arguments of ``transformers.TrainingArguments``.
+    max_steps : int or None, default=None
+        Gradient steps in place of ``num_epochs``; None goes by the epochs.
     show_progress : bool or None, default=None
         None shows a bar on a terminal only.
     seed : int, default=0
@@ -374,6 +486,7 @@ class AlignmentTuner:
     chunk_size: int | None = None
     dtype: torch.dtype | None = None
     training_arguments: Mapping[str, Any] = field(default_factory=dict)
+    max_steps: int | None = None
     show_progress: bool | None = None
     seed: int = 0
 
@@ -415,10 +528,13 @@ class AlignmentTuner:
             If the loss is no longer finite.
         MemoryError
             If a batch does not fit into memory.
+        RuntimeError
+            If there are several processes.
         """
         history = TrainingHistory()
-        if self.num_epochs == 0 or bool((items.labels == items.labels[:1]).all()):
+        if self.num_steps == 0 or bool((items.labels == items.labels[:1]).all()):
             return history
+        _check_single_process()
         with (
             preserved_global_state(self.seed, torch=True),
             tempfile.TemporaryDirectory(prefix="small-text-ext-") as folder,
@@ -447,21 +563,39 @@ class AlignmentTuner:
     @property
     def num_steps(self) -> int:
         """Gradient steps of a fit."""
+        if self.max_steps is not None:
+            return self.max_steps
         accumulated = int(self.training_arguments.get("gradient_accumulation_steps", 1))
         return math.ceil(len(self.batches) / accumulated) * self.num_epochs
 
     def _arguments(self, folder: str, device: torch.device) -> TrainingArguments:
+        # One of several GPUs alone: a batch must not be spread over them.
+        alone = torch.device("cuda", device.index or 0) if device.type == "cuda" else device
         return trainer_arguments(
             folder,
-            device,
+            alone,
             self.dtype,
             self.training_arguments,
             num_train_epochs=self.num_epochs,
+            max_steps=-1 if self.max_steps is None else self.max_steps,
             learning_rate=self.lr,
             weight_decay=self.weight_decay,
             warmup_steps=round(self.warmup * self.num_steps),
             lr_scheduler_type=self.lr_scheduler_type,
             seed=self.seed,
+        )
+
+
+def _check_single_process() -> None:
+    """Refuse where accelerate would share the gradients of batches that are all the same."""
+    number = int(os.environ.get("WORLD_SIZE", "1"))
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        number = torch.distributed.get_world_size()
+    if number > 1:
+        raise RuntimeError(
+            f"There are {number} processes, and alignment trains in one, since a batch is compared "
+            "as a whole: start it without torchrun or accelerate launch, and pass "
+            "gradient_cache_chunk where a batch does not fit into the memory of one device."
         )
 
 

@@ -85,9 +85,7 @@ class ClassBalancedBatches:
         power: float = 0.5,
         seed: Seed = None,
     ) -> None:
-        _check_at_least_one(
-            classes_per_batch=classes_per_batch, samples_per_class=samples_per_class
-        )
+        check_at_least_one(classes_per_batch=classes_per_batch, samples_per_class=samples_per_class)
         if not 0 <= power <= 1:
             raise ValueError(f"power is {power}: pass a number between 0 and 1.")
         self.classes_per_batch, self.samples_per_class = classes_per_batch, samples_per_class
@@ -155,7 +153,7 @@ class RandomBatches:
     """
 
     def __init__(self, num_items: int, batch_size: int = 32, seed: Seed = None) -> None:
-        _check_at_least_one(num_items=num_items, batch_size=batch_size)
+        check_at_least_one(num_items=num_items, batch_size=batch_size)
         self.num_items, self.batch_size = num_items, batch_size
         self.seed, self.epoch = resolve_seed(seed), 0
 
@@ -225,7 +223,10 @@ def _rarest_labels(hot: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.where(hot.any(axis=1), rarest, hot.shape[1])
 
 
-def _check_at_least_one(**numbers: int) -> None:
+def check_at_least_one(**numbers: int) -> None:
+    """Raise an error that names the argument unless all are integers of at least 1."""
     for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            raise TypeError(f"{name} is {number!r}: pass an integer.")
         if number < 1:
             raise ValueError(f"{name} is {number}: pass an integer of at least 1.")

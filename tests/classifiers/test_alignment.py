@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
+import dill
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from sentence_transformers import SentenceTransformer
 from small_text import SetFitModelArguments, TextDataset
 from transformers import AutoModel, AutoTokenizer
 
@@ -17,13 +20,15 @@ from small_text_ext import (
     EmbeddingAlignmentClassification,
     EmbeddingAlignmentClassificationFactory,
     TransformerArguments,
+    TransformerClassification,
     knn_evaluate,
 )
 from small_text_ext.classifiers.alignment_heads import KNNHead
+from small_text_ext.training.alignment import AlignmentObjective
 from small_text_ext.training.contrastive import cosine_mse_loss
 from tests.classifiers import texts
 from tests.classifiers.texts import NO_DROPOUT, dense
-from tests.tiny_models import checkpoint
+from tests.tiny_models import checkpoint, sentence_model
 
 TRAIN, TEST = texts.single(48), texts.single(60, seed=1)
 
@@ -229,7 +234,78 @@ def test_a_failed_fit_leaves_the_classifier_as_it_was() -> None:
     np.testing.assert_array_equal(clf.predict_proba(TEST), before)
 
 
+# Saving
+
+
+@pytest.mark.parametrize("head", ["knn", "prototypes", "logistic"])
+def test_a_saved_classifier_is_the_same(head: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    weights = np.linspace(1, 3, 48)
+    options: dict[str, Any] = {"num_epochs": 1, "layer_mean": True, "class_weight": "balanced"}
+    clf = aligner(head=head, num_neighbors=3, **options).fit(TRAIN, weights=weights)
+    clf.save(tmp_path / "clf")
+    loaded = EmbeddingAlignmentClassification.load(tmp_path / "clf")
+    assert loaded.head == clf.head
+    assert loaded.objective == clf.objective
+    assert loaded.model_args == clf.model_args
+    np.testing.assert_array_equal(loaded.train_embeddings_, clf.train_embeddings_)
+    np.testing.assert_allclose(loaded.predict_proba(TEST), clf.predict_proba(TEST), atol=1e-6)
+    np.testing.assert_array_equal(loaded.fit(TEST).embed(TRAIN), clf.fit(TEST).embed(TRAIN))
+
+
+def test_other_heads_and_several_labels_are_saved(tmp_path: Path) -> None:
+    train = texts.multi(30)
+    clf = aligner("t5", multi_label=True, num_epochs=1, batches="random").fit(train)
+    clf.save(tmp_path / "clf")
+    kind = EmbeddingAlignmentClassification
+    same, hard = kind.load(tmp_path / "clf"), kind.load(tmp_path / "clf", votes="hard")
+    linear = kind.load(tmp_path / "clf", head="logistic", batch_size=7)
+    expected = texts.all_proba(clf, train)
+    np.testing.assert_allclose(texts.all_proba(same, train), expected, atol=1e-6)
+    assert isinstance(hard.head_, KNNHead)
+    assert hard.head_.votes == "hard"
+    assert linear.batch_size == 7
+    assert linear.batches == "random"
+    assert np.abs(texts.all_proba(linear, train) - expected).max() > 0.01
+
+
+def test_what_cannot_be_saved_or_loaded(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not fitted"):
+        aligner().save(tmp_path / "clf")
+    clf = aligner(num_epochs=0).fit(TRAIN)
+    clf.objective = AlignmentObjective(functools.partial(cosine_mse_loss, flip=True))
+    with pytest.raises(TypeError, match="loss is"):
+        clf.save(tmp_path / "clf")
+    assert not (tmp_path / "clf").exists()
+    clf.objective = AlignmentObjective()
+    clf.save(tmp_path / "clf")
+    with pytest.raises(ValueError, match="holds a EmbeddingAlignmentClassification"):
+        TransformerClassification.load(tmp_path / "clf")
+    with pytest.raises(ValueError, match="pooling belongs to the saved embeddings"):
+        EmbeddingAlignmentClassification.load(tmp_path / "clf", pooling="cls")
+    with pytest.raises(FileNotFoundError, match=r"EmbeddingAlignmentClassification\.save"):
+        EmbeddingAlignmentClassification.load(checkpoint())
+
+
 # Arguments
+
+
+@pytest.mark.parametrize("pooling", [None, "mean"])
+def test_a_sentence_model_keeps_its_pooling(pooling: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    folder = sentence_model(tmp_path / "model", "cls")
+    clf = EmbeddingAlignmentClassification(
+        folder, 3, num_epochs=0, pooling=pooling, precision="float32", seed=1
+    ).fit(TRAIN)
+    expected = SentenceTransformer(folder, device="cpu").encode(
+        TEST.x, normalize_embeddings=True, convert_to_numpy=True
+    )
+    same = np.abs(clf.embed(TEST) - expected).max() < 1e-5
+    assert same == (pooling is None)
+    restored = dill.loads(dill.dumps(clf))
+    clf.save(tmp_path / "clf")
+    loaded = EmbeddingAlignmentClassification.load(tmp_path / "clf")
+    for again in (restored, loaded, clf.fit(TRAIN)):
+        assert again.pooling_ == (pooling or "cls")
+        np.testing.assert_array_equal(again.embed(TEST), clf.embed(TEST))
 
 
 def test_a_loss_and_a_head_of_ones_own() -> None:

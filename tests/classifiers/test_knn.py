@@ -189,6 +189,8 @@ def test_encoders_beside_each_other() -> None:
         (lambda: knn_evaluate(points(1), np.array([0])), "no row"),
         (lambda: knn_evaluate(points(0), np.array([])), "labels are missing"),
         (lambda: knn_evaluate(points(3), np.zeros(3), metric="euclidean"), "votes='hard'"),
+        (lambda: knn_evaluate(points(2), np.array([[1, 0], [-np.inf, 1]])), "not finite"),
+        (lambda: concatenated([]), "empty list"),
         (lambda: concatenated([points(3), points(2)]), r"embeddings have \[3, 2\] rows"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from small_text import TextDataset
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from small_text_ext import TransformerArguments, TransformerClassification
-from small_text_ext.classifiers.pretrained import load_encoder, load_pretrained
+from small_text_ext.classifiers.pretrained import load_encoder, load_pretrained, own_pooling
 from tests.classifiers import texts
-from tests.tiny_models import checkpoint, tiny_model
+from tests.tiny_models import checkpoint, sentence_model, tiny_model
 
 
 def alone(clf: TransformerClassification, text: str) -> Any:  # noqa: ANN401
@@ -133,3 +134,71 @@ def test_an_encoder_from_weights_of_another_architecture() -> None:
     other = TransformerArguments(checkpoint("bert"), config=checkpoint("roberta"))
     with pytest.raises(ValueError, match="of the encoder that its configuration describes"):
         load_encoder(other, 0)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "modules", "message"),
+    [
+        ({"pooling_mode": "max"}, [], "by max:"),
+        ({"pooling_mode": ["mean", "cls"]}, [], "by mean and cls:"),
+        ({"pooling_mode_mean_sqrt_len_tokens": True}, [], "by mean_sqrt_len:"),
+        ({"pooling_mode": "mean"}, ["Dense", "Normalize"], "by mean and Dense and Normalize:"),
+        (None, [], "by nothing:"),
+    ],
+)
+def test_other_poolings_are_refused(
+    pooling: dict[str, Any] | None, modules: list[str], message: str, tmp_path: Path
+) -> None:
+    arguments = described(tmp_path, pooling, *modules)
+    with pytest.raises(ValueError, match=message):
+        own_pooling(arguments)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [
+        ({"pooling_mode": "cls"}, "cls"),
+        ({"pooling_mode": ["mean"]}, "mean"),
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
+        ({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}, "mean"),
+        ({"pooling_mode_cls_token": False}, "mean"),
+    ],
+)
+def test_poolings_of_old_and_new_models(
+    pooling: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    assert own_pooling(described(tmp_path, pooling, "Normalize")) == expected
+    assert own_pooling(TransformerArguments(checkpoint())) == "mean"
+
+
+def described(folder: Path, pooling: dict[str, Any] | None, *modules: str) -> TransformerArguments:
+    """Write what a sentence-transformers model says of itself."""
+    names = ["Transformer", *([] if pooling is None else ["Pooling"]), *modules]
+    paths = ["" if name == "Transformer" else f"{place}_{name}" for place, name in enumerate(names)]
+    steps = [
+        {"path": path, "type": f"sentence_transformers.models.{name}"}
+        for name, path in zip(names, paths, strict=True)
+    ]
+    (folder / "modules.json").write_text(json.dumps(steps))
+    if pooling is not None:
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    return TransformerArguments(str(folder))
+
+
+def test_a_transformer_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder = Path(sentence_model(tmp_path / "model", max_length=8))
+    inner = folder / "0_Transformer"
+    inner.mkdir()
+    for path in list(folder.iterdir()):
+        if path.is_file() and path.name not in ("modules.json", "README.md"):
+            path.rename(inner / path.name)
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    pretrained = load_encoder(TransformerArguments(str(folder)), seed=0)
+    assert pretrained.tokenizer.max_length == 8
+    whole = load_encoder(TransformerArguments(checkpoint()), seed=0)
+    assert whole.tokenizer.max_length == 512
+    for name, values in whole.model.state_dict().items():
+        torch.testing.assert_close(pretrained.model.state_dict()[name], values)

@@ -14,6 +14,7 @@ from small_text_ext import TransformerArguments
 from small_text_ext.classifiers.pretrained import Pretrained, load_encoder
 from small_text_ext.training.alignment import (
     AlignmentObjective,
+    AlignmentPlan,
     AlignmentTuner,
     alignment_batches,
 )
@@ -23,7 +24,7 @@ from small_text_ext.training.contrastive import (
     supervised_contrastive_loss,
 )
 from small_text_ext.training.contrastive_batches import ClassBalancedBatches, RandomBatches
-from small_text_ext.training.contrastive_memory import References, make_memory
+from small_text_ext.training.contrastive_memory import References, RingBufferMemory, make_memory
 from small_text_ext.training.history import TrainingHistory
 from small_text_ext.training.trainer import TokenizedItems
 from tests.classifiers.texts import NO_DROPOUT
@@ -130,13 +131,62 @@ def test_batches_fill_up_their_size() -> None:
     few = alignment_batches(LABELS, batch_size=12)
     assert isinstance(few, ClassBalancedBatches)
     assert [len(batch) for batch in few] == [12, 12]
-    many = alignment_batches(torch.arange(90) % 30, batch_size=8, classes_per_batch=16)
-    assert {len(batch) for batch in many} == {32}
+    classes = torch.arange(90) % 30
+    many = alignment_batches(classes, batch_size=8, classes_per_batch=16)
+    assert {len(batch) for batch in many} == {8}
+    assert {len(set(classes[batch].tolist())) for batch in many} == {4}
+    least = alignment_batches(classes, batch_size=1)
+    assert {len(batch) for batch in least} == {4}
+    asked = alignment_batches(classes, batch_size=8, samples_per_class=2)
+    assert {len(batch) for batch in asked} == {32}
     random = alignment_batches(LABELS, "random", batch_size=10)
     assert isinstance(random, RandomBatches)
     assert [len(batch) for batch in random] == [10, 10, 4]
     with pytest.raises(ValueError, match="batches is 'sorted'"):
         alignment_batches(LABELS, "sorted")  # type: ignore[arg-type]
+
+
+def test_a_ring_holds_no_more_than_the_training_set() -> None:
+    for number, slots in ((24, 8), (1000, 30)):
+        plan = AlignmentPlan(memory_size=90, batch_size=6)
+        batches, memory = plan.made(torch.arange(number) % 3, num_classes=3, seed=0)
+        assert isinstance(memory, RingBufferMemory)
+        assert memory.slots_per_class == slots
+        assert memory.warm_start == min(len(batches), 100)
+    chosen = AlignmentPlan(memory_warm_start=0, samples_per_class=5, classes_per_batch=2)
+    batches, memory = chosen.made(LABELS, num_classes=3, seed=0)
+    assert isinstance(memory, RingBufferMemory)
+    assert memory.warm_start == 0
+    assert {len(batch) for batch in batches} == {10}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"memory": "xbm"}, "memory is 'xbm'"),
+        ({"batches": "sorted"}, "batches is 'sorted'"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"memory_warm_start": -1}, "memory_warm_start is -1"),
+        ({"memory_warm_start": 2.5}, "memory_warm_start is 2.5"),
+        ({"samples_per_class": 1.5}, "samples_per_class is 1.5"),
+    ],
+)
+def test_bad_plans(options: dict[str, Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        AlignmentPlan(**options)
+
+
+def test_steps_in_place_of_epochs() -> None:
+    _, history = aligned(LABELS, max_steps=3, num_epochs=1)
+    assert history.num_steps == 3
+    assert len(history.train_losses) == 2
+
+
+def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RuntimeError, match="There are 2 processes"):
+        aligned(LABELS)
+    assert aligned(LABELS, num_epochs=0)[1].num_steps == 0
 
 
 def test_a_step_is_the_gradient_of_the_loss() -> None:
