@@ -34,7 +34,6 @@ from small_text_ext.classifiers.checkpoints import load_arrays, load_checkpoint,
 from small_text_ext.classifiers.encoder import EncoderClassifier, check_fit_options
 from small_text_ext.classifiers.frozen import embedding_readout
 from small_text_ext.classifiers.host_arguments import resolve_encoder_arguments
-from small_text_ext.classifiers.knn import Votes
 from small_text_ext.classifiers.lora import PeftConfig
 from small_text_ext.classifiers.pretrained import (
     Pooling,
@@ -47,6 +46,7 @@ from small_text_ext.classifiers.pretrained import (
     quiet,
 )
 from small_text_ext.classifiers.texts import texts_of
+from small_text_ext.pool.neighbors import Votes
 from small_text_ext.pool.vectors import unit_rows
 from small_text_ext.training.alignment import (
     AlignmentLoss,

@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 
-from small_text_ext.classifiers.knn import Votes, knn_votes, nearest_neighbors
+from small_text_ext.pool.neighbors import Votes, knn_votes, nearest_neighbors
+from small_text_ext.pool.prototypes import PrototypeModel
 
 HeadName = Literal["knn", "prototypes", "logistic"]
 
@@ -105,45 +105,27 @@ class PrototypeHead:
     """
 
     scale: float = 16.0
-    prototypes: NDArray[np.float32] | None = field(default=None, init=False, repr=False)
-    _others: NDArray[np.float32] | None = field(default=None, init=False, repr=False)
-    _log_odds: NDArray[np.float64] | None = field(default=None, init=False, repr=False)
+    _model: PrototypeModel | None = field(default=None, init=False, repr=False)
+
+    @property
+    def prototypes(self) -> NDArray[np.float32] | None:
+        """The mean directions, NaN for a class that does not occur; None before a fit."""
+        return None if self._model is None else self._model.prototypes
 
     def fit(self, train: LabeledVectors) -> None:
-        """Compute the means; of a class that does not occur they are NaN."""
-        labels, classes = train.labels, np.arange(train.num_classes)
-        held = labels > 0 if labels.ndim == 2 else labels[:, None] == classes
-        weights = np.broadcast_to(train.weights.reshape(len(labels), -1), held.shape)
-        self.prototypes, size = _means(train.vectors, held, weights)
-        self._others, self._log_odds = None, np.log(size)
-        if labels.ndim == 2:
-            self._others, others = _means(train.vectors, ~held, weights)
-            self._log_odds -= np.log(others) + self.scale * self._middle(train.vectors, held)
-
-    def _middle(self, vectors: NDArray[np.float32], held: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Return, for each label, what is halfway between texts with it and texts without."""
-        assert self.prototypes is not None
-        assert self._others is not None
-        closer = vectors @ (self.prototypes - self._others).T
-        counts = np.stack([held.sum(axis=0), (~held).sum(axis=0)])
-        sums = np.stack([(closer * held).sum(axis=0), (closer * ~held).sum(axis=0)])
-        return np.asarray((sums / np.maximum(counts, 1)).mean(axis=0), dtype=np.float64)
+        """Compute the means."""
+        self._model = PrototypeModel.of(
+            train.vectors,
+            train.labels,
+            train.num_classes,
+            weights=train.weights,
+            scale=self.scale,
+        )
 
     def proba(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probabilities; see `AlignmentHead`."""
-        assert self.prototypes is not None
-        assert self._log_odds is not None
-        classes = len(self.prototypes)
-        logits = self.scale * (vectors @ self.prototypes.T).astype(np.float64)
-        if self._others is None:
-            known = np.nan_to_num(logits + self._log_odds, nan=-np.inf)
-            shares = np.asarray(softmax(known, axis=1)) if len(known) else known
-            return np.asarray((shares + _SMOOTHING / classes) / (1 + _SMOOTHING))
-        logits += self._log_odds - self.scale * (vectors @ self._others.T)
-        # Without a text on one side, all are on the other.
-        logits = np.where(np.isnan(self._others[:, 0]), np.inf, logits)
-        logits = np.where(np.isnan(self.prototypes[:, 0]), -np.inf, logits)
-        return np.asarray((expit(logits) + _SMOOTHING / 2) / (1 + _SMOOTHING))
+        assert self._model is not None
+        return self._model.proba(vectors)
 
 
 @dataclass
@@ -212,19 +194,6 @@ class _LogisticColumn:
             known = 1.0 if self.model is None else self.model.predict_proba(double)
             shares[:, self.classes] = known
         return shares
-
-
-def _means(
-    vectors: NDArray[np.float32], held: NDArray[np.bool_], weights: NDArray[Any]
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return each class's mean direction, and the mean weight of its items; NaN of no items."""
-    factors = np.where(held, weights, 0).astype(np.float64)
-    sums = factors.T @ vectors
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    counts = held.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        directions = np.where(counts[:, None] > 0, sums / np.maximum(lengths, 1e-12), np.nan)
-        return directions.astype(np.float32), factors.sum(axis=0) / counts
 
 
 _HEADS: Mapping[str, Any] = {"knn": KNNHead, "prototypes": PrototypeHead, "logistic": LogisticHead}

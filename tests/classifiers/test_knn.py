@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.neighbors import KNeighborsClassifier
 
-from small_text_ext.classifiers.knn import (
-    concatenated,
-    knn_evaluate,
-    knn_votes,
-    nearest_neighbors,
-)
+from small_text_ext.classifiers.knn import concatenated, knn_evaluate
+from small_text_ext.pool.neighbors import knn_votes, nearest_neighbors
 
 
 def points(rows: int, columns: int = 4, seed: int = 0) -> NDArray[np.float32]:
