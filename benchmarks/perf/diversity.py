@@ -112,7 +112,7 @@ def diversity(
     host_selected: Annotated[
         int, typer.Option(min=62, help="Vectors selected already, for small-text's.")
     ] = 4_000,
-    host_picks: Annotated[int, typer.Option(min=1, help="Picks of small-text's.")] = 100,
+    host_picks: Annotated[int, typer.Option(min=1, help="Picks of small-text's.")] = 300,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each contestant.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Also write the numbers as JSON.")] = None,
 ) -> None:
@@ -120,7 +120,7 @@ def diversity(
 
     lightly-mundig (where it is installed) picks the same from the same vectors; small-text's
     GreedyCoreset, on a size that it finishes, beside ours on that size. Each run has a process of
-    its own. At the default size this takes half an hour, most of it theirs.
+    its own. At the default size this takes an hour or so, most of it theirs.
     """
     large = Workload(candidates, selected, picks)
     small = Workload(host_candidates, host_selected, host_picks)
