@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks {list,plan,run,status,report,lens,map,perf}``.
+"""The command line: ``python -m benchmarks {list,plan,run,status,report,lens,map,select,perf}``.
 
 Exit codes: 0 all passed, 1 a unit failed, 2 the command cannot be run as given, 130 interrupted.
 """
@@ -19,6 +19,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from benchmarks.datasets import DATASETS, MissingSourceError
+from benchmarks.one_shot import SelectionRequest, SelectionStrategy, write_selection
 from benchmarks.results import NoResultsError, ResultFileError, read_result
 from benchmarks.selection import Selection, select_suite
 from benchmarks.suggestions import SuiteError
@@ -385,6 +386,89 @@ def map_dataset(
     ]
     _print_columns("Suspected labels", ("score", "label", "predicted", "text"), rows)
     console.print(f"map: {out}", soft_wrap=True)
+
+
+class CombineRule(StrEnum):
+    """How distance and score are joined."""
+
+    PRODUCT = "product"
+    OBJECTIVE = "objective"
+
+
+@app.command("select")
+def select_texts(
+    texts: Annotated[Path, typer.Option("--texts", help="Texts: .csv, .jsonl or .parquet.")],
+    number: Annotated[int, typer.Option("--n", min=1, help="How many to pick.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picks: .csv, .jsonl or .parquet.")],
+    strategy: Annotated[
+        SelectionStrategy, typer.Option("--strategy", help="How they are picked.")
+    ] = SelectionStrategy.K_CENTER,
+    append: Annotated[
+        bool, typer.Option("--append", help="Keep the picks of --out, and add to them.")
+    ] = False,
+    labeled: Annotated[
+        Path | None, typer.Option("--labeled", help="Texts that are labelled already.")
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="How much each text is wanted; also .npy.")
+    ] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option("--embeddings", help="Vectors: .npy, or a folder to keep them in."),
+    ] = None,
+    labeled_embeddings: Annotated[
+        Path | None, typer.Option("--labeled-embeddings", help="Those of --labeled.")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", help="By default text, or another usual name.")
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id-column", help="By default id; without one, row numbers.")
+    ] = None,
+    score_column: Annotated[str, typer.Option("--score-column", help="In --scores.")] = "score",
+    combine: Annotated[
+        CombineRule, typer.Option("--combine", help="How k-center joins distance and score.")
+    ] = CombineRule.PRODUCT,
+    strength: Annotated[float, typer.Option("--strength", help="Exponent of the distance.")] = 1.0,
+    score_strength: Annotated[
+        float, typer.Option("--score-strength", help="Exponent of the score.")
+    ] = 1.0,
+    minimum_distance: Annotated[
+        float | None,
+        typer.Option("--minimum-distance", help="From 0 to 2: no text nearer to a pick."),
+    ] = None,
+    encoder: EncoderOption = None,
+    device: DeviceOption = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of ties and random picks.")] = 0,
+) -> None:
+    """Pick texts worth labelling from a file, without a learner."""
+    request = SelectionRequest(
+        texts,
+        number,
+        out,
+        strategy,
+        append,
+        labeled,
+        scores,
+        embeddings,
+        labeled_embeddings,
+        text_column,
+        id_column,
+        score_column,
+        combine.value,
+        strength,
+        score_strength,
+        minimum_distance,
+        encoder or "minilm",
+        device,
+        seed,
+    )
+    picked = write_selection(
+        request,
+        lambda message: _print_lines([message], "dim"),
+        show_progress=console.is_terminal or None,
+    )
+    console.print(f"{picked:,} of {number:,} texts picked: {out}", soft_wrap=True)
 
 
 def _shortened(text: str) -> str:

@@ -21,7 +21,7 @@ from small_text_ext._extras import require_extra
 
 _REQUIRED = ("text", "label")
 _OPTIONAL = ("split", "label2", "group")
-_TEXT_COLUMNS = ("text", "sentence", "content", "comment_text", "review", "document")
+TEXT_COLUMNS = ("text", "sentence", "content", "comment_text", "review", "document")
 _LABEL_COLUMNS = ("label", "labels", "coarse_label", "class", "category", "target")
 _SPLITS = ("train", "test")
 
@@ -166,7 +166,7 @@ def load_hub(
     splits = _load_splits(location, config, revision)
     wanted = list(_SPLITS) if set(_SPLITS) <= set(splits) else list(splits)[:1]
     features = splits[wanted[0]].features
-    text = _column(f"hub:{location}", features, "text_column", text_column, _TEXT_COLUMNS)
+    text = _column(f"hub:{location}", features, "text_column", text_column, TEXT_COLUMNS)
     label = _column(f"hub:{location}", features, "label_column", label_column, _LABEL_COLUMNS)
     values = _hub_values(location, splits, wanted, label)
     labels, names = _hub_labels(location, values, features[label])

@@ -221,9 +221,16 @@ def class_probabilities(clf: Any, texts: Any, num_classes: int) -> NDArray[np.fl
 
     Raises
     ------
+    TypeError
+        If the classifier gives no probabilities.
     ValueError
-        If the classifier has more classes.
+        If it has more classes.
     """
+    if not isinstance(clf, ProbabilisticClassifier):
+        raise TypeError(
+            f"{type(clf).__name__} gives no class probabilities: pass a classifier with "
+            "predict_proba, num_classes and multi_label, such as any of small-text's."
+        )
     with preserved_global_state(torch=True):
         found = dense_proba(clf, texts)
     return _in_columns(clf, found, num_classes)

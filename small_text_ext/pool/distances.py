@@ -18,7 +18,7 @@ _BLOCK_COLUMNS = 512
 # Rows of up to so many bytes are gathered once. Of more, blocks are read anew in every pass.
 _HELD_BYTES = 268_435_456
 # Rounding of a product of unit rows in single precision: nearer than that is a duplicate.
-_SAME_SQUARED = 1e-6
+_SAME_SQUARED = 4e-6
 # In double precision, numbers that are equal but for rounding are made equal.
 _GRID = 2.0**40
 
@@ -61,7 +61,7 @@ class RowBlocks:
         self.dtype = np.dtype(precision)
         size = len(rows) * embeddings.shape[1] * self.dtype.itemsize
         held = device is not None or size <= _HELD_BYTES
-        self._held = embeddings[rows].astype(self.dtype, copy=False) if held else None
+        self._held = unit_vectors(embeddings[rows], self.dtype) if held else None
         self._device = device
         self._on_device = None if device is None else _moved(self._held, device)
 
@@ -83,7 +83,28 @@ class RowBlocks:
         """
         if self._held is not None:
             return np.asarray(self._held[positions])
-        return self._embeddings[self._rows[positions]].astype(self.dtype, copy=False)
+        return unit_vectors(self._embeddings[self._rows[positions]], self.dtype)
+
+    def products(self, others: NDArray[Any]) -> NDArray[Any]:
+        """Return the inner products of some vectors with every row.
+
+        Parameters
+        ----------
+        others : numpy.ndarray, shape (k, d)
+            Unit rows.
+
+        Returns
+        -------
+        numpy.ndarray, shape (k, m)
+            All of them: for few vectors. See `squared_of`.
+        """
+        products = np.empty((len(others), len(self)), dtype=self.dtype)
+        others = unit_vectors(others, self.dtype)
+        for start, block in self._blocks():
+            products[:, start : start + len(block)] = self._on_host(
+                self._products(start, block, others)
+            )
+        return products
 
     def nearest_squared(self, others: NDArray[Any]) -> NDArray[np.float64]:
         """Return the squared distance of every row to the nearest of some vectors.
@@ -91,14 +112,14 @@ class RowBlocks:
         Parameters
         ----------
         others : numpy.ndarray, shape (k, d)
-            Unit rows, at least one.
+            At least one; scaled to length one.
 
         Returns
         -------
         numpy.ndarray of float64, shape (m,)
             In [0, 4].
         """
-        others = others.astype(self.dtype, copy=False)
+        others = unit_vectors(others, self.dtype)
         nearest = np.empty(len(self))
         for start, block in self._blocks():
             parts = [self._largest(start, block, part) for _, part in _columns(others)]
@@ -131,16 +152,19 @@ class RowBlocks:
 
         Where the others are rows too, from ``first`` on, none is compared with itself.
         """
-        stop = start + len(block)
-        columns: Any = block.T if self._on_device is None else self._on_device[start:stop].T
-        moved: Any = others if self._device is None else _moved(others, self._device)
-        products = moved @ columns
+        products = self._products(start, block, others)
         if first is not None:
-            own = np.arange(max(first, start), min(first + len(others), stop))
+            own = np.arange(max(first, start), min(first + len(others), start + len(block)))
             products[own - first, own - start] = -np.inf
-        if self._device is None:
-            return np.asarray(products.max(axis=0))
-        return np.asarray(products.amax(dim=0).cpu().numpy())
+        return self._on_host(products.max(axis=0) if self._device is None else products.amax(dim=0))
+
+    def _products(self, start: int, block: NDArray[Any], others: NDArray[Any]) -> Any:  # noqa: ANN401
+        if self._on_device is None:
+            return others @ block.T
+        return _moved(others, str(self._device)) @ self._on_device[start : start + len(block)].T
+
+    def _on_host(self, numbers: Any) -> NDArray[Any]:  # noqa: ANN401
+        return np.asarray(numbers if self._device is None else numbers.cpu().numpy())
 
     def _blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
         for start in range(0, len(self), _BLOCK_ROWS):
@@ -148,6 +172,33 @@ class RowBlocks:
                 yield start, self._held[start : start + _BLOCK_ROWS]
             else:
                 yield start, self.take(np.arange(start, min(start + _BLOCK_ROWS, len(self))))
+
+
+def unit_vectors(vectors: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Scale rows that are of length one but for rounding to length one in some precision.
+
+    Rows that were stored as 16-bit floats are off by 1e-4, which would leave duplicates 1e-2 apart.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray, shape (m, d)
+        Rows, none of them zero.
+    dtype : numpy.dtype
+        Of the result.
+
+    Returns
+    -------
+    numpy.ndarray, shape (m, d)
+        A copy.
+
+    Examples
+    --------
+    >>> unit_vectors(np.array([[3.0, 4.0]]), np.dtype(np.float64)).tolist()
+    [[0.6, 0.8]]
+    """
+    rows = vectors.astype(dtype)
+    rows /= np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)).astype(dtype)[:, None]
+    return rows
 
 
 def squared_of(products: NDArray[Any]) -> NDArray[np.float64]:

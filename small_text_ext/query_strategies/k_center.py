@@ -80,7 +80,7 @@ def k_center_greedy(
         Rows nearer than that to what is selected are not picked. There are fewer picks where no
         other is left.
     precision : {"float32", "float64"}, default="float32"
-        Arithmetic of distances. In "float32", squared distances below 1e-6 are 0, and rows whose
+        Arithmetic of distances. In "float32", squared distances below 4e-6 are 0, and rows whose
         scores differ by less than the rounding of a product may change places. "float64" is
         exact to twelve decimals of squared distances, and takes twice as long.
     device : str or None, default=None
@@ -108,7 +108,9 @@ def k_center_greedy(
     the true best. Between two passes over the pool, which bring every row up to date by one matrix
     product, this gives up to 128 picks. Beyond the vectors this takes memory for some numbers a
     row. Where scores can rise (a negative strength, or negative weights), there is a pass for
-    every pick; "objective" takes in addition one product of the selected vectors at the start.
+    every pick. "objective" with weights takes in addition one product of the selected vectors with
+    themselves at the start, and for every 128 picks or so one with 256 candidates, in up to 64 MB
+    (128 MB in "float64"); without weights it picks as "product" does, and costs as little.
 
     Differences from the published code: that of Sener and Savarese, and small-text's, compute all
     distances anew at every pick, or update all at every pick; picks are the same. "objective" is
@@ -137,8 +139,10 @@ def k_center_greedy(
     _check_balance(balance, np.concatenate([rows, known]), len(pool))
     blocks = RowBlocks(pool, rows, precision, device)
     arguments = rows, known, float(strength), task.weights, balance
+    # By distances alone, both rules pick the same, and one need not know the sum.
+    alone = strength > 0 and balance is None and all(w.strength == 0 for w in task.weights)
     score: JointScore
-    if combine == "product":
+    if combine == "product" or alone:
         score = ProductScore(*arguments)
     else:
         score = ObjectiveScore(_spread(pool, known, blocks, n, strength, device), *arguments)
@@ -146,57 +150,94 @@ def k_center_greedy(
     order = derived_generator(resolve_seed(seed)).permutation(len(pool))[rows]
     squared = _squared_to_selected(blocks, pool, known)
     least = 0.0 if minimum_distance is None else minimum_distance**2
-    return rows[_picks(blocks, squared, score, order, int(n), least)]
+    return rows[_Search(blocks, squared, score, order, least).picks(int(n))]
 
 
-def _picks(
-    blocks: RowBlocks,
-    squared: NDArray[np.float64],
-    score: JointScore,
-    order: Rows,
-    n: int,
-    least: float,
-) -> Rows:
-    """Pick greedily; see the notes of `k_center_greedy`."""
-    picks: list[int] = []
-    taken = np.zeros(len(blocks), dtype=bool)
-    num_pending = _PENDING if score.falls_with_distance else 1
-    while len(picks) < n:
-        scores = _scores(score, squared, taken, least)
-        best = _first_of_best(scores, order)
-        active = np.union1d(np.argpartition(-scores, min(_ACTIVE, len(scores)) - 1)[:_ACTIVE], best)
-        vectors = blocks.take(active)
-        pending: list[NDArray[Any]] = []
-        while scores[best] > -np.inf:
-            place = int(np.searchsorted(active, best))
-            vector = vectors[place]
-            score.add(best, vector, float(squared[best]))
-            picks.append(best)
-            pending.append(vector)
-            taken[best] = True
-            if len(picks) == n or len(pending) == num_pending:
+class _Search:
+    """The greedy picks of `k_center_greedy`, block by block; see its notes."""
+
+    def __init__(
+        self,
+        blocks: RowBlocks,
+        squared: NDArray[np.float64],
+        score: JointScore,
+        order: Rows,
+        least: float,
+    ) -> None:
+        self._blocks, self._squared, self._score = blocks, squared, score
+        self._order, self._least = order, least
+        self._taken = np.zeros(len(blocks), dtype=bool)
+
+    def picks(self, n: int) -> Rows:
+        falls = self._score.falls_with_distance
+        num_pending, num_active = (_PENDING, _ACTIVE) if falls else (1, 1)
+        picks: list[Rows] = []
+        left = n
+        while left > 0:
+            made, vectors = self._block(min(left, num_pending), num_active)
+            if not len(made):
+                break  # nothing is far enough
+            picks.append(made)
+            left -= len(made)
+            if left > 0:
+                nearest = self._blocks.nearest_squared(vectors)
+                np.minimum(self._squared, nearest, out=self._squared)
+        return np.concatenate([np.empty(0, dtype=np.int64), *picks])
+
+    def _block(self, limit: int, num_active: int) -> tuple[Rows, NDArray[Any]]:
+        """Pick from those that are kept up to date, as long as no other could be better."""
+        scores = self._scores()
+        active = _foremost(scores, self._order, num_active)
+        vectors = self._blocks.take(active)
+        if len(active) > 1:
+            self._score.look_ahead(active, vectors)
+        among = squared_of(vectors @ vectors.T)
+        own, bound = self._split(scores, active)
+        places: list[int] = []
+        while True:
+            place = _first_of_best(own, self._order[active])
+            best = active[place]
+            if own[place] == -np.inf or (own[place], -self._order[best]) < bound:
                 break
-            squared[active] = np.minimum(squared[active], squared_of(vectors @ vector))
-            scores = _scores(score, squared, taken, least)
-            best = _first_of_best(scores, order)
-            place = int(np.searchsorted(active, best))
-            if place == len(active) or active[place] != best:
-                break  # the bound of a row that is out of date
-        if not pending:
-            break  # nothing is far enough
-        if len(picks) < n:
-            squared = np.minimum(squared, blocks.nearest_squared(np.stack(pending)))
-    return np.array(picks, dtype=np.int64)
+            self._score.add(int(best), vectors[place], float(self._squared[best]))
+            self._taken[best] = True
+            places.append(place)
+            if len(places) == limit:
+                break
+            self._squared[active] = np.minimum(self._squared[active], among[place])
+            if self._score.follows_distance:
+                own = self._scores(active)
+            else:
+                own, bound = self._split(self._scores(), active)
+        return active[places], vectors[places]
+
+    def _scores(self, members: Rows | None = None) -> NDArray[np.float64]:
+        chosen = slice(None) if members is None else members
+        squared = self._squared[chosen]
+        scores = self._score.of(squared, members)
+        scores[self._taken[chosen]] = -np.inf
+        if self._least > 0:
+            scores[squared < self._least] = -np.inf
+        return scores
+
+    def _split(
+        self, scores: NDArray[np.float64], active: Rows
+    ) -> tuple[NDArray[np.float64], tuple[float, int]]:
+        """Return the scores of the active ones, and the best score and rank of all others."""
+        own = scores[active]
+        scores[active] = -np.inf
+        other = _first_of_best(scores, self._order)
+        return own, (float(scores[other]), -int(self._order[other]))
 
 
-def _scores(
-    score: JointScore, squared: NDArray[np.float64], taken: NDArray[np.bool_], least: float
-) -> NDArray[np.float64]:
-    scores = score.of(squared)
-    scores[taken] = -np.inf
-    if least > 0:
-        scores[squared < least] = -np.inf
-    return scores
+def _foremost(scores: NDArray[np.float64], order: Rows, number: int) -> Rows:
+    """Return the first candidates by score, of equals by order: else equals take turns in vain."""
+    number = min(number, len(scores))
+    least = np.partition(scores, len(scores) - number)[len(scores) - number]
+    better, equal = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
+    room = number - len(better)
+    chosen = np.concatenate([better, equal[np.argpartition(order[equal], room - 1)[:room]]])
+    return np.asarray(chosen[np.lexsort((order[chosen], -scores[chosen]))])
 
 
 def _first_of_best(scores: NDArray[np.float64], order: Rows) -> int:

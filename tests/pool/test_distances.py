@@ -31,15 +31,18 @@ def test_distances_are_those_of_one_matrix(
         monkeypatch.setattr(distances, "_HELD_BYTES", 0)
     rows = np.random.default_rng(1).permutation(97)[:60]
     vectors = np.array(pool, dtype=np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     blocks = RowBlocks(pool, rows, precision, device)
     squared = ((vectors[rows][:, None] - vectors[None]) ** 2).sum(axis=2)
-    atol = 3e-6 if precision == "float32" else 1e-6  # rows are of length one to seven digits
+    atol = 4e-6 if precision == "float32" else 1e-12
     np.testing.assert_allclose(
         blocks.nearest_squared(pool[:23]), squared[:, :23].min(axis=1), atol=atol
     )
     among = squared[:, rows] + np.diag(np.full(60, np.inf))
     np.testing.assert_allclose(blocks.nearest_squared_within(), among.min(axis=1), atol=atol)
-    np.testing.assert_array_equal(blocks.take(np.array([3, 0])), pool[rows[[3, 0]]])
+    taken = blocks.take(np.array([3, 0]))
+    np.testing.assert_allclose(taken, vectors[rows[[3, 0]]], atol=1e-7)
+    np.testing.assert_allclose(blocks.products(taken), taken @ vectors[rows].T, atol=1e-6)
 
 
 def test_one_row_has_no_other(pool: PoolEmbeddings) -> None:

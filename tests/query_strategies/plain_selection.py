@@ -19,6 +19,7 @@ Score = Callable[[Matrix, list[int]], Matrix]
 def squared_distances(pool: PoolEmbeddings) -> Matrix:
     """Return all squared distances, equal ones made equal."""
     rows = np.array(pool, dtype=np.float64)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     products = [[float(np.dot(a, b)) for b in rows] for a in rows]
     return np.maximum(np.round(2 - 2 * np.array(products), 11), 0)
 
@@ -57,19 +58,21 @@ def random_pool(generator: np.random.Generator, with_ties: bool = False) -> Pool
     return PoolEmbeddings.from_array(grid)
 
 
-def in_chunks(pool: PoolEmbeddings, folder: Path, chunk_size: int) -> PoolEmbeddings:
+def in_chunks(
+    pool: PoolEmbeddings, folder: Path, chunk_size: int, dtype: str = "float32"
+) -> PoolEmbeddings:
     """Return the same embeddings from a folder of memory-mapped chunks."""
     description: dict[str, Any] = {
         "format": 1,
         "model": None,
         "precision": "float32",
-        "storage_dtype": "float32",
+        "storage_dtype": dtype,
         "chunk_size": chunk_size,
         "chunks": [],
     }
     store = ChunkStore(description, folder)
     store.announce(len(pool))
     for start in range(0, len(pool), chunk_size):
-        part = pool[start : start + chunk_size]
+        part = pool[start : start + chunk_size].astype(dtype)
         store.store(part, [str(row) for row in range(start, start + len(part))])
     return PoolEmbeddings.open(folder)

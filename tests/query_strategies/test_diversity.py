@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from small_text_ext.query_strategies.diversity import (
     typiclust,
 )
 from small_text_ext.query_strategies.uncertainty import uncertainty_weights
-from tests.query_strategies.conftest import Pool
+from tests.query_strategies.conftest import CountingClassifier, Pool
 
 STRATEGIES = [KCenterGreedy, FacilityLocation, TypiClust]
 
@@ -143,6 +144,23 @@ def test_it_starts_without_labels(pool: Pool, strategy: Any) -> None:  # noqa: A
     assert len(set(picks)) == 10
     with pytest.raises(TypeError, match=f"{strategy.__name__} asks the classifier"):
         pool.query(strategy(pool.vectors, uncertainty="margin"), clf=None, **arguments)
+
+
+def test_a_classifier_has_probabilities(pool: Pool) -> None:
+    with pytest.raises(TypeError, match="SimpleNamespace gives no class probabilities"):
+        pool.query(KCenterGreedy(pool.vectors, uncertainty="margin"), clf=SimpleNamespace())
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_labels_may_be_many_a_text(pool: Pool, strategy: Any) -> None:  # noqa: ANN401
+    clf = CountingClassifier(multi_label=True)
+    clf.fit(pool.dataset[pool.labeled])
+    y = csr_matrix(np.eye(2, dtype=int)[pool.y])
+    made = strategy(pool.vectors, uncertainty="entropy", uncertainty_strength=3, seed=0)
+    picks = pool.query(made, clf=clf, y=y)
+    assert picks.tolist() != pool.query(strategy(pool.vectors, seed=0), clf=clf, y=y).tolist()
+    # Of two classes whose probabilities sum to one, both measures are the same.
+    assert picks.tolist() == pool.query(made).tolist()
 
 
 def test_picks_cover_more_than_random_ones(pool: Pool) -> None:

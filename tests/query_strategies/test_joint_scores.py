@@ -5,6 +5,7 @@ import pytest
 
 from small_text_ext.pool.distances import RowBlocks
 from small_text_ext.pool.embeddings import PoolEmbeddings
+from small_text_ext.query_strategies import joint_scores
 from small_text_ext.query_strategies.joint_scores import (
     ClassBalance,
     ProductScore,
@@ -47,7 +48,9 @@ def test_balance_is_the_target_over_the_share() -> None:
     np.testing.assert_allclose(score.of(np.ones(3)), [0.25 / 0.6, 0.75 / 0.4, 0.75 / 0.4])
 
 
-def test_spread_follows_the_selection() -> None:
+@pytest.mark.parametrize("ahead", [None, 3, 1000])
+def test_spread_follows_the_selection(ahead: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no products computed ahead, those of few candidates, or of all."""
     generator = np.random.default_rng(0)
     for num_selected in (0, 1, 2, 30):
         pool = PoolEmbeddings.from_array(generator.normal(size=(60, 4)))
@@ -59,6 +62,10 @@ def test_spread_follows_the_selection() -> None:
         for position in generator.permutation(len(candidates))[:20].tolist():
             row = int(candidates[position])
             nearest = squared[row, members].min() if members else 4.0
+            if ahead is not None and len(members) % 4 == 0:
+                monkeypatch.setattr(joint_scores, "_AHEAD", ahead * max(len(members), 1))
+                likely = np.arange(position, len(candidates))
+                spread.look_ahead(likely, blocks[1].take(likely))
             spread.add(position, blocks[1].take(np.array([position]))[0], nearest)
             members.append(row)
             assert spread.total == pytest.approx(spread_of(squared, members))

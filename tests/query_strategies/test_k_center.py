@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from small_text_ext._random import derived_generator
 from small_text_ext.pool import distances
+from small_text_ext.pool.distances import RowBlocks
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.query_strategies import k_center
 from small_text_ext.query_strategies.joint_scores import ClassBalance, Weight
@@ -45,11 +46,12 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def check_farthest_first(seed: int, with_ties: bool) -> None:
     pool, selected, n = task(seed, with_ties)
-    expected = greedy(
-        squared_distances(pool), n, selected, lambda squared, _: squared, order_of(pool)
-    )
+    exact = squared_distances(pool)
+    # Nearer than single precision can tell is a duplicate there.
+    known = {"float64": exact, "float32": np.where(exact < 4e-6, 0.0, exact)}
     precisions: tuple[Any, ...] = ("float64",) if with_ties else ("float32", "float64")
     for precision in precisions:
+        expected = greedy(known[precision], n, selected, lambda near, _: near, order_of(pool))
         picks = k_center_greedy(pool, n, selected, precision=precision)
         assert picks.tolist() == expected
 
@@ -249,6 +251,49 @@ def test_torch_gives_the_same_picks() -> None:
             **arguments,
         )
         assert with_torch.tolist() == with_numpy.tolist()
+
+
+def test_distance_alone_needs_no_sum() -> None:
+    vectors = np.random.default_rng(5).normal(size=(300, 8))
+    for strength in (0.5, 3.0):
+        joined = k_center_greedy(vectors, 200, [1, 2], combine="objective", strength=strength)
+        assert joined.tolist() == k_center_greedy(vectors, 200, [1, 2]).tolist()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_equals_are_picked_many_at_a_time(precision: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
+    """In the order of the seed, and without a pass over the pool for each of them."""
+    passes: list[int] = []
+    original = RowBlocks.nearest_squared
+
+    def counted(blocks: RowBlocks, others: NDArray[Any]) -> NDArray[np.float64]:
+        passes.append(len(others))
+        return original(blocks, others)
+
+    monkeypatch.setattr(RowBlocks, "nearest_squared", counted)
+    pool = PoolEmbeddings.from_array(np.repeat(np.eye(40), 25, axis=0))
+    picks = k_center_greedy(pool, 1000, precision=precision, seed=7)
+    order = order_of(pool, 7)
+    first = {group: min(order[group * 25 : group * 25 + 25]) for group in range(40)}
+    assert order[picks[:40]].tolist() == sorted(first.values())
+    assert order[picks[40:]].tolist() == sorted(set(range(1000)) - set(first.values()))
+    assert len(passes) <= 1000 / 128 + 2
+
+
+def test_scores_without_bound_are_still_scores() -> None:
+    """A negative power of a distance of 0, times a negative weight, excludes nothing."""
+    twice = np.repeat(np.eye(3), 2, axis=0)
+    picks = k_center_greedy(twice, 6, weights=-np.ones(6), strength=-1)
+    assert sorted(picks) == list(range(6))
+
+
+def test_rows_stored_in_half_precision_have_duplicates(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(100, 384))
+    once = PoolEmbeddings.from_array(np.concatenate([vectors, vectors]))
+    half = in_chunks(once, tmp_path / "pool", 64, "float16")
+    for precision in ("float32", "float64"):
+        picks = k_center_greedy(half, 200, precision=precision, minimum_distance=2e-3)
+        assert sorted(picks % 100) == list(range(100))
 
 
 @pytest.mark.parametrize(
