@@ -51,17 +51,24 @@ def peak_memory() -> Iterator[PeakMemory]:
     gc.collect()
     return_memory()
     on_gpu = _start_gpu()
-    before = _start_process()
+    before = reset_peak()
     try:
         yield found
     finally:
         if on_gpu is not None:
             found.megabytes = _gpu_peak(on_gpu)
         elif before is not None:
-            found.megabytes = max(0.0, (_held("VmHWM") - before) / _MEGABYTE)
+            found.megabytes = megabytes_above(before)
 
 
-def _start_process() -> int | None:
+def reset_peak() -> int | None:
+    """Forget the most that this process held so far.
+
+    Returns
+    -------
+    int or None
+        Bytes that it holds now; None where the system does not tell.
+    """
     try:
         # The kernel forgets the highest mark.
         _RESET.write_text("5", encoding="ascii")
@@ -70,8 +77,14 @@ def _start_process() -> int | None:
         return None
 
 
+def megabytes_above(before: int) -> float:
+    """Return the most that this process held since `reset_peak`, above what it held then."""
+    return max(0.0, (_held("VmHWM") - before) / _MEGABYTE)
+
+
 def _held(name: str) -> int:
-    for line in _STATUS.read_text(encoding="ascii").splitlines():
+    status = _STATUS.read_text(encoding="ascii", errors="replace")
+    for line in status.splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * _KILOBYTE
     raise OSError(f"{_STATUS} has no {name}")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.memory import megabytes_above, reset_peak
 from small_text_ext.query_strategies.k_center import k_center_greedy
 
 Vectors = NDArray[np.float32]
@@ -23,9 +24,6 @@ ENGINE = "lightly-mundig"
 HOST = "GreedyCoreset"
 
 ENGINE_MODULE = "lightly_mundig"
-_MEGABYTE = 1e6
-# Where Linux tells of a process what it holds, and resets the peak.
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def _ours(vectors: Vectors, num_selected: int, n: int) -> Sequence[int]:
@@ -103,23 +101,9 @@ def clocked_picks(
     select = CONTESTANTS[contestant]
     vectors = np.load(path)
     select(vectors[:64], 32, 2)  # imports, and threads of the linear algebra
-    before = _reset_peak()
+    before = reset_peak()
     start = time.perf_counter()
     picks = select(vectors, num_selected, n)
     seconds = time.perf_counter() - start
-    peak = None if before is None else (_held("VmHWM") - before) / _MEGABYTE
+    peak = None if before is None else megabytes_above(before)
     return seconds, peak, list(picks)
-
-
-def _reset_peak() -> float | None:
-    """Forget the largest memory so far, and return what is held now; None where unknown."""
-    if not (_RESET.exists() and _STATUS.exists()):
-        return None
-    _RESET.write_text("5")
-    return _held("VmRSS")
-
-
-def _held(name: str) -> float:
-    lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
-    (line,) = [line for line in lines if line.startswith(f"{name}:")]
-    return float(line.split()[1]) * 1024

@@ -19,6 +19,7 @@ from small_text_ext._extras import require_extra
 _TRANSFORMER_GIVEN = frozenset(
     {"amp_args", "cache_dir", "config", "memory_fix", "show_progress", "tokenizer", "verbosity"}
 )
+_ALIGNMENT_GIVEN = frozenset({"cache_dir", "config", "show_progress", "tokenizer"})
 _SETFIT_GIVEN = frozenset(
     {
         "amp_args",
@@ -75,6 +76,30 @@ def _transformer_parameters() -> set[str]:
     return signature_names(TransformerClassification) | field_names(TransformerArguments)
 
 
+def _build_alignment(request: FactoryRequest) -> Any:  # noqa: ANN401
+    from small_text_ext import EmbeddingAlignmentClassificationFactory, TransformerArguments
+
+    fields = field_names(TransformerArguments)
+    model = {name: value for name, value in request.params.items() if name in fields}
+    kwargs = {name: value for name, value in request.params.items() if name not in fields}
+    return EmbeddingAlignmentClassificationFactory(
+        TransformerArguments(str(request.model), **model),
+        request.num_classes,
+        classification_kwargs={
+            **kwargs,
+            "seed": request.seed,
+            "device": request.device,
+            "show_progress": False,
+        },
+    )
+
+
+def _alignment_parameters() -> set[str]:
+    from small_text_ext import EmbeddingAlignmentClassification, TransformerArguments
+
+    return signature_names(EmbeddingAlignmentClassification) | field_names(TransformerArguments)
+
+
 def _build_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
     require_extra("setfit", "setfit")
     from small_text import SetFitClassification, SetFitClassificationFactory, SetFitModelArguments
@@ -100,6 +125,40 @@ def _build_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
         ),
         text_passes,
     )
+
+
+def _build_aligned_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
+    require_extra("setfit", "setfit")
+    from small_text import SetFitModelArguments
+
+    from small_text_ext.classifiers.aligned_setfit import AlignedSetFitClassificationFactory
+
+    own = _aligned_setfit_own()
+    params = {
+        name: tuple(value) if isinstance(value, list) else copy.deepcopy(value)
+        for name, value in request.params.items()
+    }
+    model = {name: value for name, value in params.items() if name not in own}
+    kwargs = {name: value for name, value in params.items() if name in own}
+    shared = {name: model[name] for name in _SETFIT_SHARED & set(model)}
+    arguments = SetFitModelArguments(
+        request.model, **model, seed=request.seed, show_progress_bar=False
+    )
+    factory = AlignedSetFitClassificationFactory(
+        arguments, request.num_classes, {**kwargs, **shared, "device": request.device}
+    )
+    return _QuietFactory(factory, text_passes=None)
+
+
+def _aligned_setfit_own() -> set[str]:
+    return {"num_epochs", "gradient_cache_chunk"}
+
+
+def _aligned_setfit_parameters() -> set[str]:
+    require_extra("setfit", "setfit")
+    from small_text import SetFitModelArguments
+
+    return signature_names(SetFitModelArguments) | _aligned_setfit_own()
 
 
 def _setfit_parameters() -> set[str]:
@@ -185,10 +244,26 @@ TEXT_CLASSIFIERS: Mapping[str, ClassifierKind] = {
         given=_TRANSFORMER_GIVEN,
         is_recorded=True,
     ),
+    "alignment": ClassifierKind(
+        "an encoder pulled into class clusters, read by neighbours or another head; --model",
+        _build_alignment,
+        _alignment_parameters,
+        features="texts",
+        default_model="minilm",
+        given=_ALIGNMENT_GIVEN,
+    ),
     "setfit": ClassifierKind(
         "small-text's SetFit, contrastive pairs and a logistic head; --model, extra setfit",
         _build_setfit,
         _setfit_parameters,
+        features="texts",
+        default_model="minilm",
+        given=_SETFIT_GIVEN,
+    ),
+    "aligned-setfit": ClassifierKind(
+        "SetFit with our contrastive stage in the place of its pairs; --model, extra setfit",
+        _build_aligned_setfit,
+        _aligned_setfit_parameters,
         features="texts",
         default_model="minilm",
         given=_SETFIT_GIVEN,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.memory import peak_memory
+from benchmarks.memory import megabytes_above, peak_memory, reset_peak
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a process"
@@ -32,3 +32,11 @@ def test_a_block_that_fails_is_measured_too() -> None:
     with pytest.raises(RuntimeError), peak_memory() as found:
         raise RuntimeError
     assert found.megabytes is not None
+
+
+def test_the_peak_is_above_what_was_held_at_the_reset() -> None:
+    before = reset_peak()
+    assert before is not None
+    held = bytearray(64_000_000)
+    del held
+    assert 60 < megabytes_above(before) < 90

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import picking
 from benchmarks.picking import CONTESTANTS, ENGINE, HOST, OURS, clocked_picks
 from small_text_ext.pool.vectors import unit_rows
 
@@ -29,12 +28,3 @@ def test_picks_are_clocked(tmp_path: Path) -> None:
             assert picks == list(CONTESTANTS[name](VECTORS, 110, 30))
             assert len(set(picks)) == 30
             assert min(picks) >= 110
-
-
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="not Linux")
-def test_the_peak_is_what_was_held_in_between() -> None:
-    before = picking._reset_peak()
-    assert before is not None
-    held = np.ones(8_000_000)
-    held = held[:1].copy()
-    assert 60e6 < picking._held("VmHWM") - before < 90e6

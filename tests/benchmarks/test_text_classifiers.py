@@ -19,6 +19,9 @@ from tests.tiny_models import tiny_model, topic_texts
 
 PARAMS: dict[str, dict[str, Any]] = {
     "transformer": {"num_epochs": 8, "lr": 0.01, "max_length": 16, "validation_set_size": 0},
+    "lora": {"num_epochs": 8, "lr": 0.02, "max_length": 16, "validation_set_size": 0},
+    "alignment": {"num_epochs": 8, "lr": 0.01, "max_length": 16},
+    "aligned-setfit": {"num_epochs": 4, "train_batch_size": [8, 2], "max_length": 16},
     "setfit": {"max_steps": 2, "train_batch_size": [8, 2], "max_length": 16},
 }
 """Parameters with which each kind learns in seconds."""
@@ -75,6 +78,13 @@ def test_parameters_reach_small_text_s_setfit(model: Path) -> None:
     assert (arguments.max_steps, arguments.train_batch_size) == (2, (8, 2))
     assert (arguments.max_length, classifier.max_length) == (16, 16)
     assert (classifier.use_differentiable_head, classifier.device) == (True, "cpu")
+
+
+def test_steps_of_setfit_read_as_many_texts_as_asked_for(model: Path, dataset: TextDataset) -> None:
+    made = factory("setfit", model, text_passes=3, max_steps=-1)
+    classifier = made.new().fit(dataset)
+    # Pairs of 8: 16 texts a step.
+    assert classifier.setfit_model_args.max_steps == round(3 * 40 / 16)
 
 
 def test_small_text_does_not_change_the_specification(model: Path) -> None:
