@@ -395,6 +395,26 @@ class CombineRule(StrEnum):
     OBJECTIVE = "objective"
 
 
+LabeledOption = Annotated[
+    Path | None, typer.Option("--labeled", help="Texts that are labelled already.")
+]
+ScoresOption = Annotated[
+    Path | None, typer.Option("--scores", help="How much each text is wanted; also .npy.")
+]
+EmbeddingsOption = Annotated[
+    Path | None, typer.Option("--embeddings", help="Vectors: .npy, or a folder to keep them in.")
+]
+LabeledEmbeddingsOption = Annotated[
+    Path | None, typer.Option("--labeled-embeddings", help="Those of --labeled.")
+]
+TextColumnOption = Annotated[
+    str | None, typer.Option("--text-column", help="By default text, or another usual name.")
+]
+IdColumnOption = Annotated[
+    str | None, typer.Option("--id-column", help="By default id; without one, row numbers.")
+]
+
+
 @app.command("select")
 def select_texts(
     texts: Annotated[Path, typer.Option("--texts", help="Texts: .csv, .jsonl or .parquet.")],
@@ -406,25 +426,12 @@ def select_texts(
     append: Annotated[
         bool, typer.Option("--append", help="Keep the picks of --out, and add to them.")
     ] = False,
-    labeled: Annotated[
-        Path | None, typer.Option("--labeled", help="Texts that are labelled already.")
-    ] = None,
-    scores: Annotated[
-        Path | None, typer.Option("--scores", help="How much each text is wanted; also .npy.")
-    ] = None,
-    embeddings: Annotated[
-        Path | None,
-        typer.Option("--embeddings", help="Vectors: .npy, or a folder to keep them in."),
-    ] = None,
-    labeled_embeddings: Annotated[
-        Path | None, typer.Option("--labeled-embeddings", help="Those of --labeled.")
-    ] = None,
-    text_column: Annotated[
-        str | None, typer.Option("--text-column", help="By default text, or another usual name.")
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id-column", help="By default id; without one, row numbers.")
-    ] = None,
+    labeled: LabeledOption = None,
+    scores: ScoresOption = None,
+    embeddings: EmbeddingsOption = None,
+    labeled_embeddings: LabeledEmbeddingsOption = None,
+    text_column: TextColumnOption = None,
+    id_column: IdColumnOption = None,
     score_column: Annotated[str, typer.Option("--score-column", help="In --scores.")] = "score",
     combine: Annotated[
         CombineRule, typer.Option("--combine", help="How k-center joins distance and score.")

@@ -253,7 +253,7 @@ def write_adapters(folder: Path, model: Any) -> dict[str, str]:  # noqa: ANN401
     modules = sorted({name.removeprefix(prefix).split(".", 1)[0] for name in whole})
     config.modules_to_save = modules or None
     config.task_type = "SEQ_CLS" if modules else "FEATURE_EXTRACTION"
-    config.base_model_name_or_path = model.config._name_or_path
+    config.base_model_name_or_path = model.name_or_path
     config.inference_mode = True
     config.save_pretrained(str(folder))
     state = {**get_peft_model_state_dict(model, save_embedding_layers=False), **whole}
@@ -288,7 +288,7 @@ def read_adapters(folder: Path, model: Any, fingerprint: Mapping[str, str]) -> N
     add_adapters(model, read_config(folder), seed=0)
     if _fingerprint(model) != fingerprint["base"]:
         raise ValueError(
-            f"The weights of {model.config._name_or_path} are not those that the adapters in "
+            f"The weights of {model.name_or_path} are not those that the adapters in "
             f"{folder} were trained with: make them available there again, or pass model_args with "
             "where they are now."
         )

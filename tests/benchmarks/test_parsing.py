@@ -211,6 +211,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         },
         "method 'full-data' names a model, but a ceiling has its classifier's",
     ),
+    "judge of a recorded fit": (
+        {"classifiers": {"mlp": {"judge_epochs": True}}, "methods": {"cal": {}}},
+        "method 'cal' records the fits of 'mlp' itself: set judge_epochs",
+    ),
+    "judge of what is not recorded": (
+        {"classifiers": {"sklearn:GaussianNB": {"judge_epochs": True}}},
+        "'judge_epochs'",
+    ),
     "number": ({"rounds": -1}, "rounds: Input should be greater than or equal to 0"),
     "share": ({"datasets": [{"name": "bbc-news", "prevalence": 2.0}]}, "prevalence"),
     "no methods": ({"methods": {}}, "methods"),

@@ -70,3 +70,12 @@ def test_a_classifier_may_be_bound_to_data_sets_and_to_methods(suite: Suite) -> 
     assert found["bbc-news:tech", "mlp"] == ["everywhere", "by-name"]
     assert suite.runs_with("bound", "everywhere")
     assert not suite.runs_with("bound", "by-name")
+
+
+def test_a_data_set_may_have_a_loop_of_its_own(suite: Suite) -> None:
+    own = DatasetEntry(name="bbc-news", minority=("politics",), rounds=3, initial_size=50)
+    suite = suite.model_copy(update={"datasets": (*suite.datasets, own)})
+    changed = suite.protocol_on("bbc-news:politics")
+    assert (changed.rounds, changed.initial_size) == (3, 50)
+    assert changed.query_size == suite.query_size
+    assert suite.protocol_on("bbc-news:tech") == suite.protocol

@@ -366,3 +366,21 @@ def test_bfloat16() -> None:
     clf = aligner(precision="bfloat16", gradient_cache_chunk=6).fit(TRAIN)
     assert (clf.predict(TEST) == TEST.y).mean() > 0.8
     assert {parameter.dtype for parameter in clf.model.parameters()} == {torch.float32}
+
+
+# Adapters
+
+
+def test_adapters_are_aligned_in_place_of_the_encoder(tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="needs the extra 'lora'")
+    clf = aligner("roberta", peft_config={}, lr=2e-2, num_epochs=10).fit(TRAIN)
+    assert (clf.predict(TEST) == TEST.y).mean() > 0.8
+    trained = {name for name, value in clf.model.named_parameters() if value.requires_grad}
+    assert trained
+    assert all("lora_" in name for name in trained)
+    clf.save(tmp_path / "clf")
+    assert not (tmp_path / "clf" / "model.safetensors").exists()
+    loaded = EmbeddingAlignmentClassification.load(tmp_path / "clf")
+    np.testing.assert_array_equal(loaded.predict_proba(TEST), clf.predict_proba(TEST))
+    again = dill.loads(dill.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(TEST), clf.predict_proba(TEST))
