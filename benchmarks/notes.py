@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -171,12 +172,15 @@ def _revision(place: Environment) -> str:
 
 def _unfiltered_warning(section: Section) -> str | None:
     """Return the methods whose subpool was all there is: they are nothing but their base."""
-    names = dict.fromkeys(r.spec.method.id for r in section.results if _never_filters(r))
+    names = Counter(r.spec.method.id for r in section.results if _never_filters(r))
     if not names:
         return None
+    units = Counter(r.spec.method.id for r in section.results)
+    counted = ", ".join(f"{name} ({names[name]} of {units[name]} units)" for name in names)
     return (
-        f"**{', '.join(names)}: the subpool was the whole pool in every query**, so that the base "
-        "strategy alone is measured. Lower subpool_size, for one data set under `on`."
+        f"**{counted}: the subpool was the whole pool in every query**, so that the base strategy "
+        "alone is measured there. Lower subpool_size, for one data set under `on`; a filter that "
+        "predicts no better than chance lets everything through."
     )
 
 

@@ -50,7 +50,7 @@ def test_a_subpool_of_the_whole_pool_is_said() -> None:
     assert warnings_of(results) == []
     results += [make_result("anchoral", seed, subpool_size=19_900) for seed in range(6)]
     (warning,) = warnings_of(results)
-    assert "**anchoral: the subpool was the whole pool in every query**" in warning
+    assert "**anchoral (6 of 6 units): the subpool was the whole pool in every query**" in warning
 
 
 def test_the_facts_name_the_wanted_classes() -> None:
