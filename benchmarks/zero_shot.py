@@ -103,10 +103,12 @@ def nearest_description(
     from scipy.special import softmax
 
     from benchmarks.encoders import resolve_encoder
+    from small_text_ext.classifiers.pretrained import quiet
     from small_text_ext.pool.embeddings import PoolEmbeddings
 
     folder = resolve_encoder(encoder).folder
-    encoded = PoolEmbeddings.encode(list(sentences), folder, show_progress=False)
+    with quiet():
+        encoded = PoolEmbeddings.encode(list(sentences), folder, show_progress=False)
     classes = np.asarray(encoded, dtype=np.float32)
     return np.asarray(
         softmax((vectors @ classes.T).astype(np.float64) / settings.temperature, axis=1)
