@@ -174,6 +174,8 @@ class _Run:
         self.selector, self.candidate_size = begin_selection(trainer.batch_selector, self.plan)
         if self.recorder is not None:
             self.recorder.begin(self.plan)
+        # Looking ids up costs a small head's step as much as all else that recording does.
+        self.ids_are_rows = torch.equal(data.ids.cpu(), torch.arange(len(data.ids)))
         self.optimizer = _optimizer(module, trainer.lr, trainer.weight_decay)
         self.lr, self.num_steps, self.losses = trainer.lr, 0, list[float]()
         self.decay = 1.0 if trainer.lr_scheduler_type == "linear" else 0.0
@@ -211,7 +213,8 @@ class _Run:
         self.optimizer.step()
         self.num_steps += 1
         if self.recorder is not None and self.recorder.observe == "training":
-            self.recorder.record(self.data.ids[rows], logits.detach(), labels, epoch)
+            ids = rows if self.ids_are_rows else self.data.ids[rows]
+            self.recorder.record(ids, logits.detach(), labels, epoch)
         return losses.detach()
 
     def select(self, rows: Tensor, epoch: int) -> _Choice:
