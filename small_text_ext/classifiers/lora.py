@@ -195,7 +195,8 @@ def merged(model: Any) -> Iterator[None]:  # noqa: ANN401
     """Add the adapters to the matrices that they adapt, so that a pass costs what it does without.
 
     Afterwards the matrices are what they were, to the bit. A matrix that is not held in floating
-    point keeps its adapter beside it.
+    point keeps its adapter beside it. In between no parameter is marked as frozen: of those that
+    are, autocast makes a new copy in lower precision for every batch.
 
     Parameters
     ----------
@@ -208,12 +209,18 @@ def merged(model: Any) -> Iterator[None]:  # noqa: ANN401
         own = {name: value.data for name, value in base.named_parameters(recurse=False)}
         if all(value.is_floating_point() for value in own.values()):
             kept.append((layer, base, own))
+    frozen = [value for value in model.parameters() if not value.requires_grad] if kept else []
+    frozen = [value for value in frozen if value.is_floating_point()]
     try:
         for layer, _, _ in kept:
             # Into a new matrix: the old one is put back.
             layer.merge(safe_merge=True)
+        for value in frozen:
+            value.requires_grad_(True)
         yield
     finally:
+        for value in frozen:
+            value.requires_grad_(False)
         for layer, base, own in kept:
             if layer.merged:
                 layer.unmerge()

@@ -90,6 +90,7 @@ def test_merged_adapters_compute_the_same_and_leave_no_trace(architecture: str) 
     pretrained = adapted(architecture)
     plain = load_pretrained(TransformerArguments(checkpoint(architecture)), 3, False, seed=0)
     before = {name: value.clone() for name, value in pretrained.model.state_dict().items()}
+    trained = {name for name, value in pretrained.model.named_parameters() if value.requires_grad}
     beside = logits_of(pretrained)
     with merged(pretrained.model):
         within = logits_of(pretrained)
@@ -97,8 +98,11 @@ def test_merged_adapters_compute_the_same_and_leave_no_trace(architecture: str) 
             m for m in pretrained.model.modules() if isinstance(m, peft.tuners.lora.LoraLayer)
         ]
         assert all(layer.merged for layer in layers)
+        # Autocast keeps its copies of these alone from batch to batch.
+        assert all(value.requires_grad for value in pretrained.model.parameters())
     torch.testing.assert_close(within, beside, atol=1e-4, rtol=1e-4)
     assert (beside - logits_of(plain)).abs().max() > 1e-3
+    assert trained == {n for n, v in pretrained.model.named_parameters() if v.requires_grad}
     after = pretrained.model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     torch.testing.assert_close(logits_of(pretrained), beside, atol=0, rtol=0)
