@@ -692,7 +692,7 @@ CLASSIFIER_BUILDERS: dict[str, dict[str, ClassifierCase]] = {
         "early-stopping": transformer(validation_set_size=0.25, num_epochs=16, slow=True),
         "pairs": transformer(dataset=pair_dataset, slow=True),
         "gpt2": transformer(architecture="gpt2", slow=True),
-        "lora": transformer(peft_config={}, slow=True),
+        "lora": transformer(peft_config={}, lr=3e-2, num_epochs=20, slow=True),
         # Its numbers have three digits, and which one is next depends on the shape of the batch.
         "bfloat16": replace(transformer(precision="bfloat16", slow=True), rounding=5e-3),
     },
