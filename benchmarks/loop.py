@@ -276,20 +276,15 @@ class _Loop:
         """Classify the test set by descriptions of the classes."""
         start, data = time.perf_counter(), self.data
         settings = ZeroShotSettings.from_params(self.spec.method.params)
-        sentences = settings.sentences(data.class_names)
-        if settings.nli_model is None:
-            encoder = self.spec.encoder.id
-            proba = nearest_description(data.test_vectors, sentences, encoder, settings)
-        else:
-            assert data.test_texts is not None
-            proba = entailed_description(data.test_texts, sentences, settings.nli_model)
-        metrics, per_class = evaluate_predictions(
-            data.test_labels,
-            proba,
-            class_names=data.class_names,
-            minority=data.minority,
-            pool_prior=data.pool_prior,
-        )
+        with self.watch.measure("evaluate"):
+            proba = self._described(settings, settings.sentences(data.class_names))
+            metrics, per_class = evaluate_predictions(
+                data.test_labels,
+                proba,
+                class_names=data.class_names,
+                minority=data.minority,
+                pool_prior=data.pool_prior,
+            )
         accuracy = float((proba.argmax(axis=1) == data.test_labels).mean())
         return RoundRecord(
             round=0,
@@ -297,8 +292,16 @@ class _Loop:
             metrics={**metrics, "last_accuracy": accuracy, "best_accuracy": accuracy},
             per_class=per_class,
             labeled_counts=dict.fromkeys(data.class_names, 0),
-            seconds={"query": 0.0, "fit": 0.0, "evaluate": time.perf_counter() - start},
+            seconds=self._seconds({}, start),
         )
+
+    def _described(self, settings: ZeroShotSettings, sentences: list[str]) -> Any:  # noqa: ANN401
+        data, encoder = self.data, self.spec.encoder.id
+        if settings.nli_model is None:
+            return nearest_description(data.test_vectors, sentences, encoder, settings)
+        if data.test_texts is None:
+            raise ValueError("nli_model reads texts: pass them to prepare_data.")
+        return entailed_description(data.test_texts, sentences, settings.nli_model)
 
     def _map_subset(self) -> RoundRecord:
         """Map the pool with all its true labels, and fit on a region of the map."""

@@ -36,33 +36,29 @@ _SETFIT_SHARED = frozenset({"max_length"})
 _TEXT_PASSES = "text_passes"
 
 
-def _build_transformer(request: FactoryRequest, lora: bool = False) -> Any:  # noqa: ANN401
-    from small_text_ext import (
-        LoRATransformerClassificationFactory,
-        TransformerArguments,
-        TransformerClassificationFactory,
-    )
+def _encoder_factory(kind: Any, request: FactoryRequest, **given: Any) -> Any:  # noqa: ANN401
+    """Make a factory of ours: some parameters are the encoder's, the others the classifier's."""
+    from small_text_ext import TransformerArguments
 
-    kind = LoRATransformerClassificationFactory if lora else TransformerClassificationFactory
     fields = field_names(TransformerArguments)
     model = {name: value for name, value in request.params.items() if name in fields}
     kwargs = {name: value for name, value in request.params.items() if name not in fields}
-    return kind(
-        TransformerArguments(str(request.model), **model),
-        request.num_classes,
-        classification_kwargs={
-            **kwargs,
-            "seed": request.seed,
-            "device": request.device,
-            "recorder": request.recorder,
-            "show_progress": False,
-        },
-    )
+    shared = {"seed": request.seed, "device": request.device, "show_progress": False}
+    arguments = TransformerArguments(str(request.model), **model)
+    return kind(arguments, request.num_classes, {**kwargs, **shared, **given})
+
+
+def _build_transformer(request: FactoryRequest) -> Any:  # noqa: ANN401
+    from small_text_ext import TransformerClassificationFactory
+
+    return _encoder_factory(TransformerClassificationFactory, request, recorder=request.recorder)
 
 
 def _build_lora(request: FactoryRequest) -> Any:  # noqa: ANN401
     require_extra("peft", "lora")
-    return _build_transformer(request, lora=True)
+    from small_text_ext import LoRATransformerClassificationFactory as Factory
+
+    return _encoder_factory(Factory, request, recorder=request.recorder)
 
 
 def _lora_parameters() -> set[str]:
@@ -77,21 +73,9 @@ def _transformer_parameters() -> set[str]:
 
 
 def _build_alignment(request: FactoryRequest) -> Any:  # noqa: ANN401
-    from small_text_ext import EmbeddingAlignmentClassificationFactory, TransformerArguments
+    from small_text_ext import EmbeddingAlignmentClassificationFactory
 
-    fields = field_names(TransformerArguments)
-    model = {name: value for name, value in request.params.items() if name in fields}
-    kwargs = {name: value for name, value in request.params.items() if name not in fields}
-    return EmbeddingAlignmentClassificationFactory(
-        TransformerArguments(str(request.model), **model),
-        request.num_classes,
-        classification_kwargs={
-            **kwargs,
-            "seed": request.seed,
-            "device": request.device,
-            "show_progress": False,
-        },
-    )
+    return _encoder_factory(EmbeddingAlignmentClassificationFactory, request)
 
 
 def _alignment_parameters() -> set[str]:
@@ -100,16 +84,23 @@ def _alignment_parameters() -> set[str]:
     return signature_names(EmbeddingAlignmentClassification) | field_names(TransformerArguments)
 
 
+def _host_params(request: FactoryRequest) -> dict[str, Any]:
+    """Return parameters as small-text's arguments take them.
+
+    TOML has no tuples, and the host tells a pair (body, head) from one number by its type. To the
+    tables that it is given it adds, and these are the specification's.
+    """
+    return {
+        name: tuple(value) if isinstance(value, list) else copy.deepcopy(value)
+        for name, value in request.params.items()
+    }
+
+
 def _build_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
     require_extra("setfit", "setfit")
     from small_text import SetFitClassification, SetFitClassificationFactory, SetFitModelArguments
 
-    # TOML has no tuples, and the host tells a pair (body, head) from one number by its type. To the
-    # tables that it is given it adds, and these are the specification's.
-    params = {
-        name: tuple(value) if isinstance(value, list) else copy.deepcopy(value)
-        for name, value in request.params.items()
-    }
+    params = _host_params(request)
     text_passes: Any = params.pop(_TEXT_PASSES, None)
     own = signature_names(SetFitClassification)
     model = {name: params[name] for name in params if name not in own or name in _SETFIT_SHARED}
@@ -134,10 +125,7 @@ def _build_aligned_setfit(request: FactoryRequest) -> Any:  # noqa: ANN401
     from small_text_ext.classifiers.aligned_setfit import AlignedSetFitClassificationFactory
 
     own = _aligned_setfit_own()
-    params = {
-        name: tuple(value) if isinstance(value, list) else copy.deepcopy(value)
-        for name, value in request.params.items()
-    }
+    params = _host_params(request)
     model = {name: value for name, value in params.items() if name not in own}
     kwargs = {name: value for name, value in params.items() if name in own}
     shared = {name: model[name] for name in _SETFIT_SHARED & set(model)}

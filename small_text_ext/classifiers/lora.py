@@ -55,7 +55,7 @@ _QUERY_VALUE = frozenset(
         "value_proj",
     }
 )
-_MANAGED = frozenset({"inference_mode", "modules_to_save", "task_type", "trainable_token_indices"})
+_REFUSED = ("inference_mode", "modules_to_save", "trainable_token_indices")
 _DRAWN = (True, "gaussian", "orthogonal")
 
 
@@ -109,8 +109,8 @@ def resolve_lora(peft_config: PeftConfig) -> LoraConfig | None:
 
 
 def _check_config(config: LoraConfig) -> None:
-    for name in _MANAGED:
-        if name != "task_type" and getattr(config, name, None):
+    for name in _REFUSED:
+        if getattr(config, name, None):
             raise ValueError(
                 f"peft_config sets {name}: leave it out, since the head and an encoder's pooling "
                 "layer are trained whole, and nothing else is."
@@ -209,8 +209,8 @@ def merged(model: Any) -> Iterator[None]:  # noqa: ANN401
         own = {name: value.data for name, value in base.named_parameters(recurse=False)}
         if all(value.is_floating_point() for value in own.values()):
             kept.append((layer, base, own))
-    frozen = [value for value in model.parameters() if not value.requires_grad] if kept else []
-    frozen = [value for value in frozen if value.is_floating_point()]
+    parameters = model.parameters() if kept else ()
+    frozen = [p for p in parameters if p.is_floating_point() and not p.requires_grad]
     try:
         for layer, _, _ in kept:
             # Into a new matrix: the old one is put back.
@@ -327,7 +327,7 @@ def _fingerprint(model: Any) -> str:  # noqa: ANN401
     digest = hashlib.sha256()
     for name, value in sorted(model.named_parameters()):
         if not value.requires_grad:
-            tensor: Tensor = value.detach().cpu().contiguous()
+            flat: Tensor = value.detach().cpu().contiguous().reshape(-1)
             digest.update(name.encode())
-            digest.update(tensor.view(torch.uint8).numpy().tobytes())
+            digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -313,20 +313,7 @@ class KCenterGreedy(DiversityStrategy):
         self.precision: DistancePrecision = precision
 
     def select(self, context: QueryContext, rows: Indices) -> Indices:
-        """Select texts.
-
-        Parameters
-        ----------
-        context : QueryContext
-            The query.
-        rows : numpy.ndarray of int64
-            The row of the embeddings of each position of the queried dataset.
-
-        Returns
-        -------
-        numpy.ndarray of int64, shape (context.n,)
-            Rows of the embeddings, in the order of the picks.
-        """
+        """Select texts; see `DiversityStrategy.select`."""
         labeled, candidates = rows[context.labeled], rows[context.unlabeled]
         weights = self.weights(context, rows, of_labeled=self.combine == "objective")
         unsure = candidates
@@ -434,20 +421,7 @@ class FacilityLocation(DiversityStrategy):
         self.num_neighbors = int(num_neighbors)
 
     def select(self, context: QueryContext, rows: Indices) -> Indices:
-        """Select texts.
-
-        Parameters
-        ----------
-        context : QueryContext
-            The query.
-        rows : numpy.ndarray of int64
-            The row of the embeddings of each position of the queried dataset.
-
-        Returns
-        -------
-        numpy.ndarray of int64, shape (context.n,)
-            Rows of the embeddings, in the order of the picks.
-        """
+        """Select texts; see `DiversityStrategy.select`."""
         return facility_location(
             self.embeddings,
             context.n,
@@ -523,20 +497,7 @@ class TypiClust(DiversityStrategy):
         self.min_cluster_size = int(min_cluster_size)
 
     def select(self, context: QueryContext, rows: Indices) -> Indices:
-        """Select texts.
-
-        Parameters
-        ----------
-        context : QueryContext
-            The query.
-        rows : numpy.ndarray of int64
-            The row of the embeddings of each position of the queried dataset.
-
-        Returns
-        -------
-        numpy.ndarray of int64, shape (context.n,)
-            Rows of the embeddings, in the order of the picks.
-        """
+        """Select texts; see `DiversityStrategy.select`."""
         return typiclust(
             self.embeddings,
             context.n,

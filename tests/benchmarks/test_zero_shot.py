@@ -49,6 +49,9 @@ def test_a_unit_has_a_record_without_a_label() -> None:
     assert spec.encoder.id == "minilm"
     (record,) = run_unit(spec, prepare_data(spec, vectors, labels))
     assert (record.num_labeled, record.metrics["last_accuracy"]) == (0, 1.0)
+    # Those that every record has; a plan reads them.
+    assert set(record.seconds) == {"query", "fit", "evaluate", "harness"}
+    assert record.seconds["evaluate"] > 0
 
 
 def test_a_model_of_inference_gives_probabilities(tmp_path: Path) -> None:
