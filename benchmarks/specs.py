@@ -177,6 +177,62 @@ class MethodEntry(_Entry):
     on: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
+class PublishedNumber(_Entry):
+    """A number that a paper or its authors' repository gives, with its place in the suite.
+
+    Parameters
+    ----------
+    value : float
+        The number, in the unit of ``metric``: shares and F1 between 0 and 1.
+    metric : str
+        A summary of a result, such as ``final_accuracy`` or ``published_area_f1``.
+    dataset, classifier, method : str or None
+        Names in the suite; None: the paper's number is not of one.
+    spread : float or None
+        What the source gives behind the plus-minus sign.
+    note : str
+        What the reader must know: from memory, read off a figure, another test set.
+    """
+
+    value: float
+    metric: str
+    dataset: str | None = None
+    classifier: str | None = None
+    method: str | None = None
+    spread: float | None = None
+    note: str = ""
+
+
+class Publication(_Entry):
+    """The published experiment that a suite repeats.
+
+    Parameters
+    ----------
+    id : str
+        Its id in the list that ``list published`` shows.
+    line : {"anchoral", "rho-loss", "cartography", "alignment", "diversity"}
+        The line of research.
+    source : str
+        Paper, repository or article.
+    status : {"recovered", "partly recovered", "not recovered", "out of scope"}
+        Whether its numbers were found. What is out of scope has a suite without units.
+    reason : str
+        Why it is out of scope, or what was not found.
+    differences : tuple of str
+        Where the suite departs from what was published.
+    numbers : tuple of PublishedNumber
+        What was found.
+    """
+
+    id: str
+    line: Literal["anchoral", "rho-loss", "cartography", "alignment", "diversity"]
+    source: str
+    status: Literal["recovered", "partly recovered", "not recovered", "out of scope"]
+    reason: str = ""
+    differences: tuple[str, ...] = ()
+    numbers: tuple[PublishedNumber, ...] = ()
+
+
 class Suite(_Entry):
     """A whole suite, see ``suites/*.toml``.
 
@@ -197,6 +253,8 @@ class Suite(_Entry):
         machine.
     encoder, datasets, classifiers, methods
         What is run: every method on every data set with every classifier and seed.
+    published : Publication or None
+        The published experiment that it repeats, with its numbers.
     """
 
     name: str
@@ -212,6 +270,7 @@ class Suite(_Entry):
     datasets: tuple[DatasetEntry, ...] = Field(min_length=1)
     classifiers: dict[str, ClassifierEntry] = Field(min_length=1)
     methods: dict[str, MethodEntry] = Field(min_length=1)
+    published: Publication | None = None
 
     @property
     def protocol(self) -> ProtocolRecord:
