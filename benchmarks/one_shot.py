@@ -275,7 +275,7 @@ def _picks(
         weights = np.concatenate([scores, others])
     say(f"picking {request.n:,} of {len(candidates):,} texts by {request.strategy}")
     try:
-        return _selected(request, rows, selected, weights, candidates)
+        return _selected(request, rows, selected, weights, candidates, show_progress)
     except ValueError as error:  # of options and scores that do not go together
         raise SuiteError(str(error)) from error
 
@@ -286,6 +286,7 @@ def _selected(
     selected: Rows,
     scores: NDArray[np.float64] | None,
     candidates: Rows,
+    show_progress: bool | None,
 ) -> Rows:
     from small_text_ext.query_strategies.facility_location import facility_location
     from small_text_ext.query_strategies.joint_scores import Weight
@@ -306,6 +307,7 @@ def _selected(
         combine=request.combine,
         strength=request.strength,
         minimum_distance=request.minimum_distance,
+        show_progress=show_progress,
         **given,
     )
 

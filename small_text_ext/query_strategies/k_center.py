@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from tqdm.auto import tqdm
 
 from small_text_ext._random import Seed, derived_generator, resolve_seed
 from small_text_ext.pool.distances import DistancePrecision, RowBlocks, squared_of
@@ -45,6 +46,7 @@ def k_center_greedy(
     precision: DistancePrecision = "float32",
     device: str | None = None,
     seed: Seed = 0,
+    show_progress: bool | None = False,
 ) -> Rows:
     """Pick rows one by one, each the farthest from everything selected so far.
 
@@ -89,6 +91,8 @@ def k_center_greedy(
     seed : int, numpy.random.Generator or None, default=0
         Decides between equal scores, of duplicates among others: in the order of one random
         permutation of the rows.
+    show_progress : bool or None, default=False
+        A progress bar over the picks; None shows it on a terminal only.
 
     Returns
     -------
@@ -150,7 +154,10 @@ def k_center_greedy(
     order = derived_generator(resolve_seed(seed)).permutation(len(pool))[rows]
     squared = _squared_to_selected(blocks, pool, known)
     least = 0.0 if minimum_distance is None else minimum_distance**2
-    return rows[_Search(blocks, squared, score, order, least).picks(int(n))]
+    search = _Search(blocks, squared, score, order, least)
+    disable = None if show_progress is None else not show_progress
+    with tqdm(total=int(n), desc="pick", disable=disable) as bar:
+        return rows[search.picks(int(n), bar.update)]
 
 
 class _Search:
@@ -168,7 +175,7 @@ class _Search:
         self._order, self._least = order, least
         self._taken = np.zeros(len(blocks), dtype=bool)
 
-    def picks(self, n: int) -> Rows:
+    def picks(self, n: int, report: Callable[[int], object]) -> Rows:
         falls = self._score.falls_with_distance
         num_pending, num_active = (_PENDING, _ACTIVE) if falls else (1, 1)
         picks: list[Rows] = []
@@ -179,6 +186,7 @@ class _Search:
                 break  # nothing is far enough
             picks.append(made)
             left -= len(made)
+            report(len(made))
             if left > 0:
                 nearest = self._blocks.nearest_squared(vectors)
                 np.minimum(self._squared, nearest, out=self._squared)

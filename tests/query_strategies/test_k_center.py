@@ -178,6 +178,14 @@ def test_one_run_serves_every_smaller_budget() -> None:
         assert many[:7].tolist() == few.tolist()
 
 
+def test_a_bar_counts_the_picks(capsys: pytest.CaptureFixture[str]) -> None:
+    vectors = np.random.default_rng(3).normal(size=(300, 6))
+    shown = k_center_greedy(vectors, 200, [0], show_progress=True)
+    assert "200/200" in capsys.readouterr().err
+    assert shown.tolist() == k_center_greedy(vectors, 200, [0]).tolist()
+    assert capsys.readouterr().err == ""
+
+
 def test_the_seed_decides_between_equals_alone() -> None:
     ties = np.eye(8)
     assert len({k_center_greedy(ties, 1, seed=seed)[0] for seed in range(20)}) > 3
