@@ -4,6 +4,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -65,7 +66,6 @@ def test_it_is_farthest_first(with_ties: bool) -> None:
 
 @pytest.mark.usefixtures("small_blocks")
 def test_it_is_farthest_first_whatever_hypothesis_finds() -> None:
-    hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is not installed")
     drawn = hypothesis.strategies.integers(0, 2**31)
 
     @hypothesis.settings(max_examples=100, deadline=None, database=None, derandomize=True)
