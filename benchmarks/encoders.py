@@ -73,11 +73,11 @@ def resolve_encoder(name: str) -> ResolvedEncoder:
         If the weights of the package are not the hub's, or it can be neither found nor fetched.
     """
     if name == "minilm":
-        folder = _packaged_minilm() or _hub_snapshot(ENCODERS[name])
+        folder = _packaged_minilm() or hub_snapshot(ENCODERS[name])
         return ResolvedEncoder(name, str(folder), _verified_minilm(folder))
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        folder = _hub_snapshot(name)
+        folder = hub_snapshot(name)
     return ResolvedEncoder(name, str(folder), _folder_fingerprint(folder))
 
 
@@ -100,7 +100,24 @@ def _verified_minilm(folder: Path) -> str:
     return digest
 
 
-def _hub_snapshot(name: str) -> Path:
+def hub_snapshot(name: str) -> Path:
+    """Return the folder of a model of the hub: the one place where the hub is asked for models.
+
+    Parameters
+    ----------
+    name : str
+        Name on the hub.
+
+    Returns
+    -------
+    Path
+        In the local cache of the hub, after a download where it is not there.
+
+    Raises
+    ------
+    SuiteError
+        If it is neither there nor can be fetched.
+    """
     hub = require_extra("huggingface_hub", "bench")
     try:
         return Path(hub.snapshot_download(name, local_files_only=True))

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from small_text import TextDataset
 from small_text.data.datasets import TextDatasetView
 
-from benchmarks.datasets import Item
-
 
 class TextPoolView(TextDatasetView):
     """A view on a :class:`TextPool`, or on another view of one."""
@@ -44,7 +42,7 @@ class TextPool(TextDataset):
 
 
 def text_dataset(
-    items: Sequence[Item], labels: NDArray[np.int64], classes: NDArray[np.int64]
+    items: Sequence[Any], labels: NDArray[np.int64], classes: NDArray[np.int64]
 ) -> TextDataset:
     """Return a dataset for classifiers on texts.
 

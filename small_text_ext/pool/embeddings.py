@@ -273,7 +273,7 @@ class PoolEmbeddings:
         """
         texts = _checked_texts(texts)
         _check_encode_arguments(texts, storage_dtype, _CHUNK_SIZE)
-        description = {
+        description: dict[str, Any] = {
             "format": FORMAT,
             "model": None,
             "precision": "float32",
