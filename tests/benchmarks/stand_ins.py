@@ -174,12 +174,12 @@ def _pair_glue(
 
 
 def _multi_nli() -> StandIn:
-    texts = ("premise", "premise_binary_parse", "premise_parse")
-    texts += ("hypothesis", "hypothesis_binary_parse", "hypothesis_parse", "genre", "pairID")
-    named = dict.fromkeys(texts, "string")
+    sides = ("premise", "hypothesis")
+    others = [f"{side}{kind}" for side in sides for kind in ("_binary_parse", "_parse")]
+    others += ["genre", "pairID"]
+    named = dict.fromkeys((*sides, *others), "string")
 
     def more(labels: Sequence[int]) -> Columns:
-        others = [name for name in texts if name not in ("premise", "hypothesis")]
         made: Columns = {name: [f"( {name} )"] * len(labels) for name in others}
         return {**made, "promptID": list(range(len(labels)))}
 
