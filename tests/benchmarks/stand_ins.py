@@ -51,7 +51,10 @@ ARCHITECTURES = {
     "sentence-transformers/all-mpnet-base-v2": "bert",
     "sentence-transformers/paraphrase-mpnet-base-v2": "bert",
 }
-"""Model on the hub to architecture of its stand-in; more where a suite names more."""
+"""Encoder on the hub to architecture of its stand-in; more where a suite names more."""
+
+NLI_MODELS = {"facebook/bart-large-mnli": "bert"}
+"""The same of models of natural language inference, which have a head of three classes."""
 
 
 def class_text(label: int, number: int, length: int = 8, seed: int = 0) -> str:
@@ -537,6 +540,8 @@ class LocalHub:
 
     def hub_snapshot(self, name: str) -> Path:
         """Return the folder of a tiny model."""
+        if name in NLI_MODELS:
+            return Path(checkpoint(NLI_MODELS[name], num_labels=3))
         return Path(checkpoint(ARCHITECTURES[name]))
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
