@@ -333,9 +333,7 @@ def test_lists_are_taken_whole_and_tables_where_they_are_replaced(tmp_path: Path
     assert raw["methods"] == {"seals": {}}
     assert raw["classifiers"] == {"mlp": {"lr": 0.1, "num_epochs": 3}}
     write_suites(tmp_path, own=own)
-    with pytest.raises(
-        SuiteError, match="suite 'own': replaces names 'methods', which"
-    ):
+    with pytest.raises(SuiteError, match="suite 'own': replaces names 'methods', which"):
         read_suite(str(tmp_path / "own.toml"))
 
 
