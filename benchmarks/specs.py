@@ -331,14 +331,20 @@ class Suite(_Entry):
         grid = value.get("seed_grid") if isinstance(value, dict) else None
         if not isinstance(grid, list | tuple) or not all(type(n) is int and n > 0 for n in grid):
             return value
-        number = math.prod(grid)
-        asked = value.get("seeds", number)
-        if isinstance(asked, int) and asked > number:
-            raise SuiteError(
-                f"suite '{value.get('name')}': seeds is {asked}, but seed_grid {list(grid)} has "
-                f"{number} combinations: ask for fewer, or leave seed_grid out."
-            )
-        return {**value, "seeds": asked}
+        return {"seeds": math.prod(grid), **value}
+
+    @model_validator(mode="after")
+    def _check_seeds(self) -> Self:
+        if self.seed_grid is None:
+            return self
+        number = math.prod(self.seed_grid)
+        for asked in (self.seeds, *(entry.seeds or 0 for entry in self.classifiers.values())):
+            if asked > number:
+                raise SuiteError(
+                    f"suite '{self.name}': seeds is {asked}, but seed_grid {list(self.seed_grid)} "
+                    f"has {number} combinations: ask for fewer, or leave seed_grid out."
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_scope(self) -> Self:

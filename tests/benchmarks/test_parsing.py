@@ -376,6 +376,9 @@ def test_a_grid_of_seeds_counts_them() -> None:
     assert parse_suite(make_raw(seed_grid=[2, 3, 1], seeds=4)).num_seeds("logistic") == 4
     with pytest.raises(SuiteError, match=r"seeds is 7, but seed_grid \[2, 3, 1\] has 6 comb"):
         parse_suite(make_raw(seed_grid=[2, 3, 1], seeds=7))
+    own = {"logistic": {"kind": "sklearn:LogisticRegression", "seeds": 7}}
+    with pytest.raises(SuiteError, match="seeds is 7, but seed_grid"):
+        parse_suite(make_raw(seed_grid=[2, 3, 1], classifiers=own))
     with pytest.raises(SuiteError, match="seed_grid"):
         parse_suite(make_raw(seed_grid=[2, 0, 1]))
 
