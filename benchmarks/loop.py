@@ -21,6 +21,7 @@ from benchmarks.batch_selection import (
     run_selection,
 )
 from benchmarks.classifiers import build_factory, classifier_kind
+from benchmarks.datasets import Item, joined_text
 from benchmarks.encoders import encoding_seconds
 from benchmarks.experiments import changes_classifier, is_one_shot
 from benchmarks.kinds import JUDGE_EPOCHS, Features
@@ -28,7 +29,7 @@ from benchmarks.labeled_samples import SampleSettings, draw_sample
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
 from benchmarks.memory import peak_memory
 from benchmarks.methods import StrategyContext, build_strategy, needed_recording
-from benchmarks.metrics import evaluate_predictions
+from benchmarks.metrics import evaluate_predictions, unweighted_f1
 from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_labels
 from benchmarks.results import (
     BATCH_SELECTION,
@@ -53,6 +54,7 @@ UNLABELED = -1
 """small-text's mark of a text without a label."""
 
 _TIMED_TEXTS = 128
+_JUDGED = ("last_accuracy", "best_accuracy")
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ class UnitData:
         The classes.
     minority : tuple of int
         The wanted ones.
-    pool_texts, test_texts : list of str or None
-        The texts of both, for classifiers that are fitted on texts.
+    pool_texts, test_texts : list of str, list of (str, str), or None
+        The texts of both, or the pairs of them, for classifiers that are fitted on texts.
     """
 
     pool_vectors: Any
@@ -89,8 +91,8 @@ class UnitData:
     initial: Rows
     class_names: tuple[str, ...]
     minority: tuple[int, ...]
-    pool_texts: list[str] | None = None
-    test_texts: list[str] | None = None
+    pool_texts: list[Item] | None = None
+    test_texts: list[Item] | None = None
 
     @cached_property
     def pool_matrix(self) -> Vectors:
@@ -121,12 +123,12 @@ class UnitData:
     def _dataset(self, features: Features, x: Any, labels: Labels) -> Any:  # noqa: ANN401
         from small_text import SklearnDataset
 
-        from benchmarks.text_dataset import TextPool
+        from benchmarks.text_dataset import text_dataset
 
         if x is None:
             raise ValueError("A classifier on texts needs them: pass texts to prepare_data.")
-        dataset = SklearnDataset if features == "vectors" else TextPool
-        return dataset(x, labels, target_labels=np.arange(self.num_classes))
+        make = SklearnDataset if features == "vectors" else text_dataset
+        return make(x, labels, np.arange(self.num_classes))
 
     def counts(self, labels: Labels) -> dict[str, int]:
         """Return the number of each class among these labels."""
@@ -140,7 +142,7 @@ def prepare_data(
     labels: Labels,
     is_test: NDArray[np.bool_] | None = None,
     groups: Labels | None = None,
-    texts: Sequence[str] | None = None,
+    texts: Sequence[Item] | None = None,
 ) -> UnitData:
     """Split a data set for one seed, make the wanted classes rare, and draw the first labels.
 
@@ -156,8 +158,8 @@ def prepare_data(
         A split that comes with the data.
     groups : numpy.ndarray of int64, shape (n,), optional
         Groups that a split keeps together.
-    texts : sequence of str, length n, optional
-        The texts, where a classifier is fitted on them.
+    texts : sequence of str or of (str, str), length n, optional
+        The texts or pairs of them, where a classifier is fitted on them.
 
     Returns
     -------
@@ -301,7 +303,8 @@ class _Loop:
             return nearest_description(data.test_vectors, sentences, encoder, settings)
         if data.test_texts is None:
             raise ValueError("nli_model reads texts: pass them to prepare_data.")
-        return entailed_description(data.test_texts, sentences, settings.nli_model)
+        texts = [joined_text(item) for item in data.test_texts]
+        return entailed_description(texts, sentences, settings.nli_model)
 
     def _map_subset(self) -> RoundRecord:
         """Map the pool with all its true labels, and fit on a region of the map."""
@@ -374,9 +377,9 @@ class _Loop:
         """Return what the frozen encoder takes for a text, where the classifier does without it."""
         if self.features == "vectors" or self.data.pool_texts is None:
             return 0.0
-        encoder, texts = self.spec.encoder, self.data.pool_texts[:_TIMED_TEXTS]
+        encoder, items = self.spec.encoder, self.data.pool_texts[:_TIMED_TEXTS]
         precision: Any = encoder.precision
-        return encoding_seconds(encoder.id, precision, tuple(texts))
+        return encoding_seconds(encoder.id, precision, tuple(map(joined_text, items)))
 
     def _fitted_on_pool(self, factory: MeasuredFactory) -> Any:  # noqa: ANN401
         classifier = factory.new()
@@ -433,9 +436,10 @@ class _Loop:
     ) -> RoundRecord:
         data = self.data
         with self.watch.measure("evaluate"):
+            proba = _dense_proba(classifier, self.test_set)
             metrics, per_class = evaluate_predictions(
                 data.test_labels,
-                _dense_proba(classifier, self.test_set),
+                proba,
                 class_names=data.class_names,
                 minority=data.minority,
                 pool_prior=data.pool_prior,
@@ -445,6 +449,7 @@ class _Loop:
             epochs = _judged_epochs(classifier, data.test_labels)
             accuracies = epochs["test_accuracy"]
             metrics |= {"last_accuracy": accuracies[-1], "best_accuracy": max(accuracies)}
+        metrics |= unweighted_f1(data.test_labels, proba, data.minority)
         counts = data.counts(data.pool_labels[labeled])
         found = _found(data, counts)
         for name in found:
@@ -597,7 +602,8 @@ def summarize(records: Sequence[RoundRecord]) -> dict[str, float | None]:
     Returns
     -------
     dict of str to float or None
-        ``area_<metric>``, ``final_<metric>``, ``seconds_<step>``.
+        ``area_<metric>``, ``final_<metric>``, ``seconds_<step>``; where epochs are judged,
+        ``gain_last_accuracy`` and ``gain_best_accuracy`` from the first round to the last.
     """
     last = records[-1].metrics
     labels = [record.num_labeled if record.step is None else record.step for record in records]
@@ -610,4 +616,14 @@ def summarize(records: Sequence[RoundRecord]) -> dict[str, float | None]:
         f"seconds_{step}": sum(record.seconds.get(step, 0.0) for record in records)
         for step in ("query", "fit", "evaluate", "harness")
     }
-    return {**areas, **finals, **sums}
+    return {**areas, **finals, **_gains(records), **sums}
+
+
+def _gains(records: Sequence[RoundRecord]) -> dict[str, float | None]:
+    first, last = records[0].metrics, records[-1].metrics
+    pairs = {name: (first.get(name), last.get(name)) for name in _JUDGED}
+    return {
+        f"gain_{name}": end - start
+        for name, (start, end) in pairs.items()
+        if len(records) > 1 and start is not None and end is not None
+    }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import fields
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from benchmarks.datasets import dataset_spec, resolve_minority
+from benchmarks.hub_data import EmbeddingsOptions, HubOptions
 from benchmarks.methods import nested_method
 from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
 from benchmarks.suggestions import SuiteError
@@ -35,6 +38,27 @@ class EncoderEntry(_Entry):
     storage_dtype: Literal["float32", "float16"] = "float32"
 
 
+class EmbeddingsEntry(_Entry):
+    """Vectors that a data set of the hub brings with it, used in the place of an encoder's.
+
+    Parameters
+    ----------
+    name : str
+        What results call the encoder.
+    column : str
+        The column of the vectors.
+    config : str or None
+        The configuration that holds it; None: the one of the texts.
+    key : str or None
+        A column of texts and vectors alike, by which they are put together; None: row by row.
+    """
+
+    name: str
+    column: str
+    config: str | None = None
+    key: str | None = None
+
+
 class DatasetEntry(_Entry):
     """A data set of a suite, and what is made of it.
 
@@ -59,8 +83,12 @@ class DatasetEntry(_Entry):
         is thinned to it afterwards; the test set keeps its share of all wanted texts.
     optional : bool
         Where the source is missing, skip it and say so.
-    config, revision, text_column, label_column : str or None
-        For ``hub:``.
+    max_test_majority : int or None
+        Keep only so many unwanted texts of the test set that comes with the data; it needs a wanted
+        class.
+    config, revision, text_column, second_text_column, label_column, train_split, test_split, \
+label_names, label_groups, drop_unlabeled, embeddings
+        For ``hub:``, see :class:`benchmarks.hub_data.HubOptions`.
     rounds, query_size, initial_size, initial_minority : int or None
         The loop on this data set, where it is not that of the suite.
     """
@@ -73,10 +101,18 @@ class DatasetEntry(_Entry):
     max_texts: int | None = Field(default=None, ge=1)
     keep_minority: bool = False
     optional: bool = False
+    max_test_majority: int | None = Field(default=None, ge=1)
     config: str | None = None
     revision: str | None = None
     text_column: str | None = None
+    second_text_column: str | None = None
     label_column: str | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+    label_names: tuple[str, ...] | None = None
+    label_groups: dict[str, tuple[int | str, ...]] | None = None
+    drop_unlabeled: bool = False
+    embeddings: EmbeddingsEntry | None = None
     rounds: int | None = Field(default=None, ge=0)
     query_size: int | None = Field(default=None, ge=1)
     initial_size: int | None = Field(default=None, ge=1)
@@ -104,6 +140,11 @@ class DatasetEntry(_Entry):
                 f"data set '{value['name']}': min_class_size leaves small classes out, and "
                 f"{', '.join(minority)} is wanted: pass minority = [] with it, or leave it out."
             )
+        if value.get("max_test_majority") is not None and not minority:
+            raise SuiteError(
+                f"data set '{value['name']}': max_test_majority keeps all wanted texts, but no "
+                "class is wanted: name one with minority, or leave max_test_majority out."
+            )
         return {"id": default, **value, "minority": minority}
 
     @property
@@ -112,11 +153,13 @@ class DatasetEntry(_Entry):
         return tuple(self.minority or ())
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, Any]:
         """What the loader of ``hub:`` gets."""
-        names = ("config", "revision", "text_column", "label_column")
-        given = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in given.items() if value is not None}
+        given = {field.name: getattr(self, field.name) for field in fields(HubOptions)}
+        options = {name: value for name, value in given.items() if value}
+        if self.embeddings is not None:
+            options["embeddings"] = EmbeddingsOptions(**self.embeddings.model_dump())
+        return options
 
 
 class ClassifierEntry(_Entry):
@@ -203,6 +246,10 @@ class PublishedNumber(_Entry):
     note: str = ""
 
 
+OUT_OF_SCOPE: Final = "out of scope"
+"""The status of a published experiment that has a suite without units."""
+
+
 class Publication(_Entry):
     """The published experiment that a suite repeats.
 
@@ -242,6 +289,10 @@ class Suite(_Entry):
         The folder of the results, and one line for ``list``.
     seeds : int
         Number of seeds, of classifiers that say nothing else.
+    seed_grid : tuple of 3 int, or None
+        So many seeds of the data, of models and of queries, each combined with each: (2, 2, 2) are
+        8 runs, of which ``seeds`` are the first; by default all. None: every run has three seeds of
+        its own.
     rounds, query_size : int
         Queries, and labels of each.
     initial_size, initial_minority : int
@@ -252,7 +303,8 @@ class Suite(_Entry):
         Seconds after which a unit starts no further round. What a unit reaches then depends on the
         machine.
     encoder, datasets, classifiers, methods
-        What is run: every method on every data set with every classifier and seed.
+        What is run: every method on every data set with every classifier and seed. A published
+        experiment that is out of scope has nothing to run.
     published : Publication or None
         The published experiment that it repeats, with its numbers.
     """
@@ -260,6 +312,7 @@ class Suite(_Entry):
     name: str
     description: str = ""
     seeds: int = Field(default=3, ge=1)
+    seed_grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     rounds: int = Field(default=20, ge=0)
     query_size: int = Field(default=25, ge=1)
     initial_size: int = Field(default=100, ge=1)
@@ -267,10 +320,59 @@ class Suite(_Entry):
     test_size: float = Field(default=0.2, gt=0, lt=1)
     time_limit: float | None = Field(default=None, gt=0)
     encoder: EncoderEntry = EncoderEntry()
-    datasets: tuple[DatasetEntry, ...] = Field(min_length=1)
-    classifiers: dict[str, ClassifierEntry] = Field(min_length=1)
-    methods: dict[str, MethodEntry] = Field(min_length=1)
+    datasets: tuple[DatasetEntry, ...] = ()
+    classifiers: dict[str, ClassifierEntry] = Field(default_factory=dict)
+    methods: dict[str, MethodEntry] = Field(default_factory=dict)
     published: Publication | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_seeds(cls, value: Any) -> Any:  # noqa: ANN401 - raw TOML
+        grid = value.get("seed_grid") if isinstance(value, dict) else None
+        if not isinstance(grid, list | tuple) or not all(type(n) is int and n > 0 for n in grid):
+            return value
+        return {"seeds": math.prod(grid), **value}
+
+    @model_validator(mode="after")
+    def _check_seeds(self) -> Self:
+        if self.seed_grid is None:
+            return self
+        number = math.prod(self.seed_grid)
+        for asked in (self.seeds, *(entry.seeds or 0 for entry in self.classifiers.values())):
+            if asked > number:
+                raise SuiteError(
+                    f"suite '{self.name}': seeds is {asked}, but seed_grid {list(self.seed_grid)} "
+                    f"has {number} combinations: ask for fewer, or leave seed_grid out."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_scope(self) -> Self:
+        sections = {
+            "datasets": self.datasets,
+            "classifiers": self.classifiers,
+            "methods": self.methods,
+        }
+        if self.out_of_scope is not None:
+            if filled := [name for name, content in sections.items() if content]:
+                raise SuiteError(
+                    f"suite '{self.name}' is out of scope, but has {' and '.join(filled)}: leave "
+                    "them out, or give published another status."
+                )
+            return self
+        if empty := [name for name, content in sections.items() if not content]:
+            raise SuiteError(
+                f"suite '{self.name}' has no {' and no '.join(empty)}: it needs at least one of "
+                "each."
+            )
+        return self
+
+    @property
+    def out_of_scope(self) -> str | None:
+        """Why there is nothing to run; None where there is."""
+        if self.published is None or self.published.status != OUT_OF_SCOPE:
+            return None
+        return self.published.reason
 
     @property
     def protocol(self) -> ProtocolRecord:

@@ -327,6 +327,19 @@ def test_texts_are_split_as_their_vectors_are(vectors: NDArray[np.float32]) -> N
     assert data.test_set("vectors").x.shape == (80, 8)
 
 
+def test_pairs_are_fitted_on_as_pairs(
+    vectors: NDArray[np.float32], tiny_transformer: ClassifierRecord
+) -> None:
+    spec = unit(RANDOM, rounds=1).model_copy(update={"classifier": tiny_transformer})
+    pairs = list(zip(TEXTS, TEXTS[::-1], strict=True))
+    data = prepare_data(spec, vectors, TEXT_LABELS, texts=pairs)
+    assert type(data.test_set("texts")).__name__ == "TextPairDataset"
+    assert data.pool_texts == [pairs[row] for row in data.pool_rows]
+    first, last = run_unit(spec, data, "cpu")
+    assert len(set(first.picks + last.picks)) == last.num_labeled
+    assert last.metrics["macro_f1"] is not None
+
+
 def test_as_many_texts_as_labels_are_needed(vectors: NDArray[np.float32]) -> None:
     with pytest.raises(ValueError, match="There are 3 texts, but 400 labels"):
         prepare_data(unit(RANDOM), vectors, LABELS, texts=TEXTS[:3])
@@ -435,7 +448,8 @@ def test_epochs_are_judged_on_the_test_set(vectors: NDArray[np.float32]) -> None
     judging = MLP.model_copy(update={"params": {**MLP.params, **params}})
     spec = unit(RANDOM).model_copy(update={"classifier": judging})
     data = prepare_data(spec, vectors, LABELS)
-    for record in run_unit(spec, data):
+    records = run_unit(spec, data)
+    for record in records:
         accuracies = record.epochs["test_accuracy"]
         assert set(record.epochs) == {
             "train_loss",
@@ -447,6 +461,9 @@ def test_epochs_are_judged_on_the_test_set(vectors: NDArray[np.float32]) -> None
         assert record.metrics["last_accuracy"] == accuracies[-1]
         assert record.metrics["best_accuracy"] == max(accuracies)
         assert record.epochs["test_loss"][-1] > 0
+    best = [max(record.epochs["test_accuracy"]) for record in records]
+    assert summarize(records)["gain_best_accuracy"] == best[-1] - best[0]
+    assert "gain_best_accuracy" not in summarize(records[:1])
     plain = spec.model_copy(update={"classifier": MLP})
     assert all("epochs" not in record.model_dump() for record in run_unit(plain, data))
     ceiling = spec.model_copy(update={"method": CEILING})
@@ -461,6 +478,9 @@ def test_the_last_epoch_is_the_model_where_none_is_chosen(vectors: NDArray[np.fl
     # The test set is mixed as the pool is, so that accuracy is that of the test set as it is.
     record = run_unit(spec, data)[-1]
     assert record.metrics["last_accuracy"] == pytest.approx(record.metrics["accuracy"], abs=0.02)
+    for side, name in (("minority", "business"), ("majority", "other")):
+        weighted = record.per_class[name]["f1"]
+        assert record.metrics[f"unweighted_{side}_f1"] == pytest.approx(weighted, abs=0.05)
 
 
 def test_random_subsets_differ_by_seed_and_repeat(vectors: NDArray[np.float32]) -> None:
