@@ -151,7 +151,16 @@ def ablation_figure(comparison: Comparison) -> Figure:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG file, the same for the same figure."""
+    """Return a figure as the bytes of a PNG file, the same for the same figure.
+
+    Its layout is settled here: a later `savefig` keeps it.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        # Once: savefig would lay everything out twice, and draw it twice for that.
+        figure.set_dpi(_DPI)
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
