@@ -219,7 +219,9 @@ def anchoral_table(comparison: Comparison) -> str:
     columns = ["labels", "majority F1", "minority F1", "minutes"]
     header = ["method", "runs", *(f"{name}, overall" for name in columns)]
     header += [f"{name}, matched" for name in columns]
-    note = "\n\n† fewer queries than the protocol has." if any("†" in row[2] for row in rows) else ""
+    note = (
+        "\n\n† fewer queries than the protocol has." if any("†" in row[2] for row in rows) else ""
+    )
     return markdown_table(header, rows) + note
 
 

@@ -94,6 +94,11 @@ class Section:
         return tuple(r for r in self.results if r.spec.method.strategy == ZERO_SHOT)
 
     @property
+    def method_names(self) -> list[str]:
+        """Name of each unit's method, with a hash where one name stands for several methods."""
+        return _method_names(self.results, [self.lineage] * len(self.results))
+
+    @property
     def title(self) -> str:
         """The section in one line; names that two lineages bear are told apart by their hash."""
         name = f"{self.suite} · {self.dataset} · {self.classifier}"
@@ -278,8 +283,7 @@ def _method_names(results: Sequence[UnitResult], lineages: Sequence[str]) -> lis
     ]
     meanings: dict[tuple[str, ...], set[str]] = {}
     keys = [
-        _method_key(result.spec, lineage)
-        for result, lineage in zip(results, lineages, strict=True)
+        _method_key(result.spec, lineage) for result, lineage in zip(results, lineages, strict=True)
     ]
     for key, content in zip(keys, hashes, strict=True):
         meanings.setdefault(key, set()).add(content)

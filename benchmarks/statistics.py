@@ -203,7 +203,7 @@ def seconds_per_query(seconds: ArrayLike) -> float | None:
 
 
 def _trapezoid(curve: NDArray[np.float64], widths: NDArray[np.float64] | np.float64) -> float:
-    """Return the area under a curve: numpy 1.26 has no `trapezoid`, and scipy loads for a second."""
+    """Return the area under a curve; numpy 1.26 has no `trapezoid`, scipy takes long to load."""
     return float((widths * (curve[1:] + curve[:-1]) / 2.0).sum())
 
 
