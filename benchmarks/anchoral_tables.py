@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -161,32 +162,50 @@ def majority_f1(record: RoundRecord, minority: Sequence[str]) -> float | None:
     """Return the mean F1 of all classes that are not wanted; None where it was not measured."""
     others = [scores.get("f1") for name, scores in record.per_class.items() if name not in minority]
     known = [value for value in others if value is not None]
-    return float(np.mean(known)) if known else None
+    return sum(known) / len(known) if known else None
 
 
-def overall(runs: Runs) -> list[Reached]:
-    """Return what each method reached at its own last step; methods with under 3 runs lack."""
-    found = ((method, last_step(units)) for method, units in runs.items())
-    return [reached_at(method, runs[method], step) for method, step in found if step is not None]
+@dataclass(frozen=True)
+class PaperComparison:
+    """What the methods of one section reached, as the paper compares them.
 
+    Parameters
+    ----------
+    runs : mapping of str to sequence of UnitResult
+        The runs of each method, from `runs_of`.
+    """
 
-def budget_matched(runs: Runs) -> list[Reached]:
-    """Return what each method reached at the smallest of all last steps."""
-    step = matched_step(runs)
-    if step is None:
-        return []
-    return [
-        reached_at(method, units, step)
-        for method, units in runs.items()
-        if last_step(units) is not None
-    ]
+    runs: Runs
+
+    @cached_property
+    def overall(self) -> list[Reached]:
+        """What each method reached at its own last step; methods with under 3 runs lack."""
+        found = ((method, last_step(units)) for method, units in self.runs.items())
+        return [reached_at(name, self.runs[name], step) for name, step in found if step is not None]
+
+    @cached_property
+    def budget_matched(self) -> list[Reached]:
+        """What each of these methods reached at the smallest of their last steps."""
+        step = min((each.step for each in self.overall), default=0)
+        return [
+            each if each.step == step else reached_at(each.method, self.runs[each.method], step)
+            for each in self.overall
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers of the main table as plain values."""
+        return {
+            "overall": [asdict(each) for each in self.overall],
+            "budget_matched": [asdict(each) for each in self.budget_matched],
+        }
 
 
 def is_anchoral(section: Section) -> bool:
     """Return whether a section is an experiment of that paper: a rare class, and its methods."""
     strategies = {result.spec.method.strategy for result in section.learning}
     wanted = bool(section.results[0].spec.dataset.minority)
-    return wanted and not strategies.isdisjoint(_FILTERS) and bool(overall(runs_of(section)))
+    enough = any(last_step(units) is not None for units in runs_of(section).values())
+    return wanted and enough and not strategies.isdisjoint(_FILTERS)
 
 
 def anchoral_table(comparison: Comparison) -> str:
@@ -203,18 +222,18 @@ def anchoral_table(comparison: Comparison) -> str:
         Markdown: a row for each method, its own last step left and the common one right. A step
         before the protocol's last is marked with a dagger.
     """
-    runs = runs_of(comparison.section)
-    matched = {each.method: each for each in budget_matched(runs)}
+    paper = PaperComparison(runs_of(comparison.section))
+    pairs = zip(paper.overall, paper.budget_matched, strict=True)
     rows = [
         [
-            f"`{each.method}`",
-            str(len(runs[each.method])),
-            f"{each.labels:,}{' †' if each.is_early else ''}",
-            *_cells(each),
-            f"{matched[each.method].labels:,}",
-            *_cells(matched[each.method]),
+            f"`{own.method}`",
+            str(len(paper.runs[own.method])),
+            f"{own.labels:,}{' †' if own.is_early else ''}",
+            *_cells(own),
+            f"{matched.labels:,}",
+            *_cells(matched),
         ]
-        for each in sorted(overall(runs), key=lambda each: _place(comparison, each.method))
+        for own, matched in sorted(pairs, key=lambda pair: _place(comparison, pair[0].method))
     ]
     columns = ["labels", "majority F1", "minority F1", "minutes"]
     header = ["method", "runs", *(f"{name}, overall" for name in columns)]
@@ -305,12 +324,3 @@ def shares_table(comparison: Comparison) -> str:
 def _share_cell(runs: Sequence[UnitResult], step: int) -> str:
     shares = (estimate_mean(values) for values in minority_shares(runs, step))
     return " / ".join(cell(share, percent, interval=False) for share in shares)
-
-
-def anchoral_summary(section: Section) -> dict[str, Any]:
-    """Return the numbers of the main table as plain values."""
-    runs = runs_of(section)
-    return {
-        "overall": [asdict(each) for each in overall(runs)],
-        "budget_matched": [asdict(each) for each in budget_matched(runs)],
-    }

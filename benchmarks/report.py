@@ -14,9 +14,10 @@ import pandas as pd
 from benchmarks.anchoral_tables import (
     ANCHORAL_INTRODUCTION,
     SHARES_INTRODUCTION,
-    anchoral_summary,
+    PaperComparison,
     anchoral_table,
     is_anchoral,
+    runs_of,
     shares_table,
 )
 from benchmarks.figures import ablation_figure, balance_figure, learning_figure, png_bytes
@@ -41,7 +42,6 @@ from benchmarks.published_tables import (
     published_table,
 )
 from benchmarks.results import (
-    NOISE_DETECTION,
     NoResultsError,
     UnitResult,
     iterate_results,
@@ -165,8 +165,7 @@ def write_report(
     for comparison in comparisons if drawn else ():
         for name, data in draw_figures(comparison).items():
             write_whole(folder / "figures" / name, partial(_write_bytes, data))
-    curves = [result for result in results if result.spec.method.strategy != NOISE_DETECTION]
-    write_text(folder / "rounds.csv", rounds_frame(curves).to_csv(index=False))
+    write_text(folder / "rounds.csv", _all_rounds(comparisons).to_csv(index=False))
     noisy = [noise_frame(comparison.section) for comparison in comparisons]
     if any(len(frame) for frame in noisy):
         write_text(folder / "noise.csv", pd.concat(noisy).to_csv(index=False))
@@ -179,6 +178,17 @@ def write_report(
     write_page(folder / PAGE_NAME, comparisons, results, f"Benchmark report: {', '.join(suites)}")
     write_text(folder / REPORT_NAME, render_report(comparisons, results, figures=drawn))
     return folder / REPORT_NAME
+
+
+def _all_rounds(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """Return the rounds of all units but those that look for flipped labels."""
+    frames = []
+    for comparison in comparisons:
+        section = comparison.section
+        apart = {*map(id, section.learning), *map(id, section.noise)}
+        rest = rounds_frame([result for result in section.results if id(result) not in apart])
+        frames += [frame for frame in (comparison.rounds, rest) if len(frame)]
+    return pd.concat(frames) if frames else pd.DataFrame()
 
 
 def render_report(
@@ -303,7 +313,7 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
         "noise": noise_summary(NoiseComparison(section)) if section.noise else {},
         "selections": selection_summary(section) if section.selections else [],
         "savings": savings_summary(section),
-        "anchoral": anchoral_summary(section) if is_anchoral(section) else {},
+        "anchoral": PaperComparison(runs_of(section)).summary() if is_anchoral(section) else {},
     }
 
 

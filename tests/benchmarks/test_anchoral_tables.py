@@ -5,15 +5,13 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.anchoral_tables import (
+    PaperComparison,
     Spread,
-    anchoral_summary,
     anchoral_table,
-    budget_matched,
     is_anchoral,
     last_step,
     matched_step,
     minority_shares,
-    overall,
     reached_at,
     runs_of,
     share_places,
@@ -83,14 +81,15 @@ def test_areas_and_minutes_are_summed_by_rounds_of_the_runs_alive() -> None:
 def test_overall_is_each_method_s_own_end_and_matched_the_smallest() -> None:
     results = _runs("anchoral", [5, 5, 5]) + _runs("seals", [5, 3, 3, 3])
     runs = runs_of(_comparison(results).section)
+    paper = PaperComparison(runs)
     assert matched_step(runs) == 2
-    assert {each.method: each.labels for each in overall(runs)} == {"anchoral": 200, "seals": 150}
-    assert {each.method: each.labels for each in budget_matched(runs)} == {
+    assert {each.method: each.labels for each in paper.overall} == {"anchoral": 200, "seals": 150}
+    assert {each.method: each.labels for each in paper.budget_matched} == {
         "anchoral": 150,
         "seals": 150,
     }
     # All four runs of seals reach step 2: areas .2, .4, .6, .8.
-    (seals,) = [each for each in budget_matched(runs) if each.method == "seals"]
+    (seals,) = [each for each in paper.budget_matched if each.method == "seals"]
     assert seals.minority == Spread(pytest.approx(0.5), pytest.approx(0.3), 4)  # type: ignore[arg-type]
 
 
@@ -126,6 +125,7 @@ def test_without_a_rare_class_or_three_runs_there_is_no_such_table() -> None:
 
 
 def test_the_summary_has_both_halves() -> None:
-    summary = anchoral_summary(_comparison(_runs("seals", [5, 5, 5])).section)
+    section = _comparison(_runs("seals", [5, 5, 5])).section
+    summary = PaperComparison(runs_of(section)).summary()
     assert summary["overall"][0]["minority"]["median"] == pytest.approx(1.6)
     assert summary["budget_matched"] == summary["overall"]
