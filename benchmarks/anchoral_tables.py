@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from benchmarks.frames import Section
 from benchmarks.results import RoundRecord, UnitResult
 from benchmarks.statistics import estimate_mean, published_area
-from benchmarks.tables import MISSING, Comparison, cell, markdown_table, percent, significant
+from benchmarks.tables import (
+    MISSING,
+    Comparison,
+    Format,
+    cell,
+    markdown_table,
+    percent,
+    significant,
+)
 
 MIN_RUNS_ALIVE = 3
 """Runs that must have reached a step before the paper reports it."""
@@ -219,28 +227,23 @@ def anchoral_table(comparison: Comparison) -> str:
     Returns
     -------
     str
-        Markdown: a row for each method, its own last step left and the common one right. A step
-        before the protocol's last is marked with a dagger.
+        Markdown: a row for each method, its own last step left and, where they differ, the common
+        one right. A step before the protocol's last is marked with a dagger.
     """
     paper = PaperComparison(runs_of(comparison.section))
-    pairs = zip(paper.overall, paper.budget_matched, strict=True)
-    rows = [
-        [
-            f"`{own.method}`",
-            str(len(paper.runs[own.method])),
-            f"{own.labels:,}{' †' if own.is_early else ''}",
-            *_cells(own),
-            f"{matched.labels:,}",
-            *_cells(matched),
-        ]
-        for own, matched in sorted(pairs, key=lambda pair: _place(comparison, pair[0].method))
-    ]
-    columns = ["labels", "majority F1", "minority F1", "minutes"]
-    header = ["method", "runs", *(f"{name}, overall" for name in columns)]
-    header += [f"{name}, matched" for name in columns]
-    note = (
-        "\n\n† fewer queries than the protocol has." if any("†" in row[2] for row in rows) else ""
+    pairs = list(zip(paper.overall, paper.budget_matched, strict=True))
+    halves = (
+        ["overall", "matched"] if any(own != matched for own, matched in pairs) else ["overall"]
     )
+    rows = [
+        [f"`{pair[0].method}`", str(len(paper.runs[pair[0].method]))]
+        + [text for each in pair[: len(halves)] for text in _cells(each)]
+        for pair in sorted(pairs, key=lambda pair: _place(comparison, pair[0].method))
+    ]
+    columns = ("labels", "majority F1", "minority F1", "minutes")
+    header = ["method", "runs", *(f"{name}, {half}" for half in halves for name in columns)]
+    is_early = any(own.is_early for own in paper.overall)
+    note = "\n\n† fewer queries than the protocol has." if is_early else ""
     return markdown_table(header, rows) + note
 
 
@@ -251,15 +254,15 @@ def _place(comparison: Comparison, method: str) -> int:
 
 
 def _cells(reached: Reached) -> list[str]:
-    areas = [_spread(spread, lambda value: f"{value:.2f}") for spread in _areas(reached)]
-    return [*areas, _spread(reached.minutes, significant)]
+    areas = (reached.majority, reached.minority)
+    return [
+        f"{reached.labels:,}{' †' if reached.is_early else ''}",
+        *(_spread(area, "{:.2f}".format) for area in areas),
+        _spread(reached.minutes, significant),
+    ]
 
 
-def _areas(reached: Reached) -> tuple[Spread | None, Spread | None]:
-    return reached.majority, reached.minority
-
-
-def _spread(spread: Spread | None, style: Any) -> str:  # noqa: ANN401 - a Format
+def _spread(spread: Spread | None, style: Format) -> str:
     if spread is None:
         return MISSING
     return f"{style(spread.median)} ({style(spread.interquartile_range)})"

@@ -131,19 +131,19 @@ def _name_panel(ax: Axes, title: str, x: str = "labels") -> None:
 def _draw_subpools(
     axes: Sequence[Axes], comparison: Comparison, styles: dict[str, MethodStyle]
 ) -> None:
-    """Draw the size of the subpool, the area that the paper reports, and the time of queries."""
-    _draw_curves(axes[0], comparison, _LABELS, "subpool_size", styles)
-    axes[0].set_ylim(bottom=0)
-    _name_panel(axes[0], "texts in the subpool")
+    """Draw the area that the paper reports, the time of queries, and the size of the subpool."""
     for ax, measure, title, scale in (
-        (axes[1], "published_area_f1", "area under minority F1, as published", 1.0),
-        (axes[2], "total_query_seconds", "minutes of all queries", 1 / 60),
+        (axes[0], "published_area_f1", "area under minority F1, as published", 1.0),
+        (axes[1], "total_query_seconds", "minutes of all queries", 1 / 60),
     ):
         plot_differences(ax, _means(comparison, measure, scale))
         _name_panel(ax, title, "")
         # Zero is no reference here.
         ax.set_xlim(left=0)
-    axes[2].set_yticklabels([])
+    axes[1].set_yticklabels([])
+    _draw_curves(axes[2], comparison, _LABELS, "subpool_size", styles)
+    axes[2].set_ylim(bottom=0)
+    _name_panel(axes[2], "texts in the subpool")
 
 
 def _means(comparison: Comparison, measure: str, scale: float) -> pd.DataFrame:

@@ -161,21 +161,28 @@ def curves_of(comparison: Comparison, place: int) -> list[dict[str, Any]]:
     -------
     list of dict
         None, one or two panels: ``section``, ``places`` (names of the horizontal axes), ``metrics``
-        and ``methods``, each with a look, places and values.
+        and ``methods``, each with a look, places and values, and whether it is an ablation (the
+        page hides these at first).
     """
     found = []
     rounds = comparison.rounds
     if not rounds.empty:
-        found.append(_panel(rounds, place, _PLACES, comparison.methods))
+        apart = set(comparison.ablations)
+        found.append(_panel(rounds, place, _PLACES, comparison.methods, apart))
     if comparison.section.selections:
         steps = rounds_frame(comparison.section.selections)
         steps = steps.assign(num_labeled=steps["step"])
-        found.append(_panel(steps, place, _STEPS, sorted(steps["method"].unique())))
+        apart = set(steps.loc[steps["ablation"].astype(bool), "method"])
+        found.append(_panel(steps, place, _STEPS, sorted(steps["method"].unique()), apart))
     return [panel for panel in found if panel["methods"]]
 
 
 def _panel(
-    rounds: pd.DataFrame, place: int, places: Mapping[str, str], order: Sequence[str]
+    rounds: pd.DataFrame,
+    place: int,
+    places: Mapping[str, str],
+    order: Sequence[str],
+    ablations: set[str],
 ) -> dict[str, Any]:
     sizes = rounds.groupby("method")["num_labeled"].nunique()
     shown = [name for name in order if sizes[name] > 1]
@@ -195,7 +202,11 @@ def _panel(
         "places": list(places),
         "metrics": metrics,
         "methods": [
-            _curve(name, by_method[name], styles[name], places, metrics, bands) for name in shown
+            {
+                **_curve(name, by_method[name], styles[name], places, metrics, bands),
+                "ablation": name in ablations,
+            }
+            for name in shown
         ],
     }
 

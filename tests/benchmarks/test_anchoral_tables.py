@@ -100,7 +100,14 @@ def test_the_table_marks_what_ended_early() -> None:
     lines = table.split("\n")
     assert lines[2].startswith("| `seals` | 3 | 150 † | 1.80 (0.00) | 0.40 (0.20) | 2.0 (1.0) |")
     assert lines[3].startswith("| `anchoral` | 3 | 200 | 3.60 (0.00) | 1.60 (0.80) | 4.0 (2.0) |")
+    assert lines[3].count("150 †") == 1 and lines[0].count("matched") == 4
     assert lines[-1] == "† fewer queries than the protocol has."
+
+
+def test_where_all_ended_together_nothing_is_said_twice() -> None:
+    table = anchoral_table(_comparison(_runs("anchoral", [5, 5, 5]) + _runs("seals", [5, 5, 5])))
+    assert "matched" not in table and "†" not in table
+    assert table.count("200") == 2
 
 
 def test_shares_are_those_of_labels_and_subpool() -> None:

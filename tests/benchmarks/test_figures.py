@@ -77,7 +77,7 @@ def test_balance_shows_the_pool_as_a_level() -> None:
 def test_subpools_have_their_size_and_methods_their_area_and_minutes() -> None:
     results = _results()
     comparison = _comparison(results)
-    size, area, minutes = balance_figure(comparison).axes[3:]
+    area, minutes, size = balance_figure(comparison).axes[3:]
     assert np.asarray(size.lines[0].get_ydata()).tolist() == [500.0] * 4
     assert [label.get_text() for label in area.get_yticklabels()] == list(METHODS)
     for ax, measure, scale in (

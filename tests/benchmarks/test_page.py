@@ -101,6 +101,13 @@ def test_selected_batches_have_curves_over_gradient_steps() -> None:
     assert panel["methods"][0]["places"]["gradient steps"] == [0, 10, 20, 30, 40]
 
 
+def test_ablations_are_marked() -> None:
+    results = [make_result("anchoral", 0), make_result("anchors-5", 0)]
+    (panel,) = curves_of(_comparisons(results)[0], 0)
+    marks = {method["name"]: method["ablation"] for method in panel["methods"]}
+    assert marks == {"anchoral": False, "anchors-5": True}
+
+
 def test_one_round_is_no_curve() -> None:
     assert curves_of(_comparisons([make_result("full-data", 0, [0.8])])[0], 0) == []
 
