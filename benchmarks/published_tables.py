@@ -157,8 +157,9 @@ class PublishedComparison:
         fitting = list(self._fitting(number))
         if len(fitting) != 1:
             names = (number.dataset, number.classifier, number.method)
-            shown = (MISSING if name is None else name for name in names)
-            return PublishedRow(number, *shown, None, AMBIGUOUS if fitting else NOT_RUN)
+            dataset, classifier, method = (MISSING if name is None else name for name in names)
+            reason = AMBIGUOUS if fitting else NOT_RUN
+            return PublishedRow(number, dataset, classifier, method, None, reason)
         section, method, units = fitting[0]
         ours = estimate_mean(unit_measure(unit, number.metric) for unit in units)
         reason = NOT_MEASURED if ours is None else ""

@@ -166,7 +166,7 @@ def _made_up_round(method: str, number: int, generator: np.random.Generator) -> 
     reached = float(height * np.sqrt((number + 2) / (_ROUNDS + 2)) + generator.normal(0, 0.01))
     found = 5 + round(150 * height * number / _ROUNDS)
     rare = None if subpool is None or not number else _RARE * 9 // (10 + number)
-    one_class = {"precision": reached, "recall": reached, "f1": reached}
+    one_class: dict[str, float | None] = {"precision": reached, "recall": reached, "f1": reached}
     first = number == 0
     return RoundRecord(
         round=number,
