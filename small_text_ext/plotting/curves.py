@@ -146,9 +146,8 @@ def summarize_curves(
     summary = grouped.agg(x=("x", "mean"), mean=("value", "mean"), num_seeds=("value", "size"))
     low, high = np.full((2, len(summary)), np.nan)
     if intervals:
-        low, high = _interval_ends(
-            points["value"].to_numpy(), grouped.ngroup().to_numpy(dtype=np.int64)
-        )
+        places = np.asarray(grouped.ngroup(), dtype=np.int64)
+        low, high = _interval_ends(points["value"].to_numpy(), places)
     summary = summary.assign(low=low, high=high).reset_index()
     return summary[[*_POINT_COLUMNS, "x", "mean", "low", "high", "num_seeds"]]
 
