@@ -328,11 +328,15 @@ def _unit_state(path: Path, expected: str) -> tuple[str, str]:
 def report(
     folder: FolderArgument,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it.")] = None,
+    figures: Annotated[
+        bool | None,
+        typer.Option(help="Draw figures as PNG files; by default those of up to 4 sections."),
+    ] = None,
 ) -> None:
-    """Write tables and figures of a results folder."""
+    """Write tables, figures and a page of a results folder."""
     from benchmarks.report import write_report
 
-    console.print(f"report: {write_report(folder, out)}", soft_wrap=True)
+    console.print(f"report: {write_report(folder, out, figures=figures)}", soft_wrap=True)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -76,9 +77,11 @@ def learning_figure(comparison: Comparison) -> Figure:
 
 
 def balance_figure(comparison: Comparison) -> Figure:
-    """Draw how many minority texts each method found, and their share in labels and subpool.
+    """Draw how many minority texts each method found, their shares, and what subpools are like.
 
-    Where all classes are wanted there are no such shares, and two panels say so.
+    Where all classes are wanted there are no such shares, and two panels say so. Where a method has
+    a subpool, three panels more follow: with those of the shares they are the four of the AnchorAL
+    repository's figure.
 
     Parameters
     ----------
@@ -88,10 +91,13 @@ def balance_figure(comparison: Comparison) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Three panels against labels. A dashed line is the share in the pool itself.
+        Three panels against labels; a dashed line is the share in the pool itself. With subpools
+        also their size against labels, and for each method the area under F1 as published and the
+        minutes of all queries, means with their intervals.
     """
-    figure = _new_figure(width=11.0, height=4.2)
-    axes = figure.subplots(1, 3)
+    has_subpools = bool(comparison.rounds["subpool_size"].notna().any())
+    figure = _new_figure(width=11.0, height=7.2 if has_subpools else 4.2)
+    axes = figure.subplots(2 if has_subpools else 1, 3, squeeze=False)
     styles = _styles(comparison)
     panels = (
         ("found", "minority texts found, of all in the pool"),
@@ -99,19 +105,55 @@ def balance_figure(comparison: Comparison) -> Figure:
         ("subpool_share", "minority share of the subpool"),
     )
     ticker = require_extra("matplotlib.ticker", "plot")
-    for ax, (measure, label) in zip(axes, panels, strict=True):
+    for ax, (measure, label) in zip(axes[0], panels, strict=True):
         _draw_curves(ax, comparison, "num_labeled", measure, styles)
         if measure != "found":
             _draw_level(ax, _pool_share(comparison), "share in the pool")
         ax.set_ylim(bottom=0)
         ax.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
-        ax.set_title(label, fontsize=9.5, loc="left", color=_TEXT)
-        ax.set_xlabel("labels")
+        _name_panel(ax, label)
     all_wanted = not comparison.section.results[0].spec.dataset.minority
-    _note_if_empty(axes[1], "all classes are wanted")
-    _note_if_empty(axes[2], "all classes are wanted" if all_wanted else "no method has a subpool")
+    _note_if_empty(axes[0][1], "all classes are wanted")
+    _note_if_empty(
+        axes[0][2], "all classes are wanted" if all_wanted else "no method has a subpool"
+    )
+    if has_subpools:
+        _draw_subpools(axes[1], comparison, styles)
     _finish(figure, comparison)
     return figure
+
+
+def _name_panel(ax: Axes, title: str, x: str = "labels") -> None:
+    ax.set_title(title, fontsize=9.5, loc="left", color=_TEXT)
+    ax.set_xlabel(x)
+
+
+def _draw_subpools(
+    axes: Sequence[Axes], comparison: Comparison, styles: dict[str, MethodStyle]
+) -> None:
+    """Draw the area that the paper reports, the time of queries, and the size of the subpool."""
+    for ax, measure, title, scale in (
+        (axes[0], "published_area_f1", "area under minority F1, as published", 1.0),
+        (axes[1], "total_query_seconds", "minutes of all queries", 1 / 60),
+    ):
+        plot_differences(ax, _means(comparison, measure, scale))
+        _name_panel(ax, title, "")
+        # Zero is no reference here.
+        ax.set_xlim(left=0)
+    axes[1].set_yticklabels([])
+    _draw_curves(axes[2], comparison, _LABELS, "subpool_size", styles)
+    axes[2].set_ylim(bottom=0)
+    _name_panel(axes[2], "texts in the subpool")
+
+
+def _means(comparison: Comparison, measure: str, scale: float) -> pd.DataFrame:
+    rows = []
+    for name in comparison.curves:
+        found = comparison.estimate(name, measure)
+        ends = (None, None, None) if found is None else (found.mean, found.low, found.high)
+        rows.append((name, *(None if end is None else end * scale for end in ends)))
+    frame = pd.DataFrame(rows, columns=["method", "mean", "low", "high"])
+    return frame.astype({"mean": float, "low": float, "high": float})
 
 
 def ablation_figure(comparison: Comparison) -> Figure:
@@ -151,7 +193,16 @@ def ablation_figure(comparison: Comparison) -> Figure:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG file, the same for the same figure."""
+    """Return a figure as the bytes of a PNG file, the same for the same figure.
+
+    Its layout is settled here: a later `savefig` keeps it.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        # Once: savefig would lay everything out twice, and draw it twice for that.
+        figure.set_dpi(_DPI)
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()

@@ -7,10 +7,13 @@ encoder weights, classifier and loop. What differs in any of these stands in ano
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmarks.results import (
     BATCH_SELECTION,
@@ -30,6 +33,11 @@ KIND_COLUMNS = ("strategy", "ablation", "ceiling")
 # Their rounds are no points of a curve over labels.
 _OWN_TABLES = (BATCH_SELECTION, LABELED_SAMPLE, MAP_SUBSET, NOISE_DETECTION, ZERO_SHOT)
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
+_UNIT_MEASURES = (
+    *("num_labeled", "minority_labeled", "found", "labeled_share", *CURVES.values()),
+    *("query_seconds", "fit_seconds", "harness_seconds"),
+    *("rows_scored", "subpool_size", "subpool_share"),
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,11 @@ class Section:
     def zero_shot(self) -> tuple[UnitResult, ...]:
         """The units that do without labels."""
         return tuple(r for r in self.results if r.spec.method.strategy == ZERO_SHOT)
+
+    @property
+    def method_names(self) -> list[str]:
+        """Name of each unit's method, with a hash where one name stands for several methods."""
+        return _method_names(self.results, [self.lineage] * len(self.results))
 
     @property
     def title(self) -> str:
@@ -157,11 +170,12 @@ def rounds_frame(results: Sequence[UnitResult]) -> pd.DataFrame:
         (query and fit).
     """
     passed = [result for result in results if result.status == "passed"]
-    names = _method_names(passed)
+    lineages = [lineage_of(result.spec) for result in passed]
+    names = _method_names(passed, lineages)
     rows = [
         row
-        for result, method in zip(passed, names, strict=True)
-        for row in _unit_rows(result, method)
+        for result, method, lineage in zip(passed, names, lineages, strict=True)
+        for row in _unit_rows(result, method, lineage)
     ]
     return pd.DataFrame(rows)
 
@@ -181,13 +195,24 @@ def units_frame(rounds: pd.DataFrame) -> pd.DataFrame:
         returns. A ceiling keeps its one round, whatever its number of labels.
     """
     budget = common_budget(rounds)
+    names = (*UNIT_COLUMNS, *KIND_COLUMNS)
+    columns = {name: rounds[name].to_numpy() for name in (*names, *_UNIT_MEASURES)}
     rows = []
-    for names, unit in rounds.groupby(list(UNIT_COLUMNS), sort=False):
-        is_ceiling = bool(unit["ceiling"].iloc[0])
-        kept = unit if is_ceiling else unit[unit["num_labeled"] <= budget]
-        kind = {name: unit[name].iloc[0] for name in KIND_COLUMNS}
-        rows.append(dict(zip(UNIT_COLUMNS, names, strict=True)) | kind | summarize_unit(kept))
+    for places in _unit_places(rounds):
+        first = places[0]
+        kept = places
+        if not columns["ceiling"][first]:
+            kept = places[columns["num_labeled"][places] <= budget]
+        unit = {name: columns[name][kept] for name in _UNIT_MEASURES}
+        rows.append({name: columns[name][first] for name in names} | _summarize(unit))
     return pd.DataFrame(rows)
+
+
+def _unit_places(rounds: pd.DataFrame) -> list[NDArray[np.int64]]:
+    """Return the rows of each unit, in their order: slicing the frame itself takes far longer."""
+    codes = rounds.groupby(list(UNIT_COLUMNS), sort=False).ngroup().to_numpy()
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
 
 def common_budget(rounds: pd.DataFrame) -> int | None:
@@ -218,36 +243,48 @@ def summarize_unit(unit: pd.DataFrame) -> dict[str, float | None]:
         the queries, ``first_query_seconds`` (which builds the index) and ``later_query_seconds``
         (the mean of all others) apart, ``total_query_seconds`` and ``total_fit_seconds`` as sums.
     """
-    last, queries = unit.iloc[-1], unit.iloc[1:]
+    return _summarize({name: unit[name].to_numpy() for name in _UNIT_MEASURES})
+
+
+def _summarize(columns: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
     numbers: dict[str, float | None] = {
-        name: _value(last[name])
+        name: _value(columns[name][-1])
         for name in ("num_labeled", "minority_labeled", "found", "labeled_share")
     }
     for name, metric in CURVES.items():
-        curve = [_value(value) for value in unit[metric]]
+        curve = [_value(value) for value in columns[metric]]
         is_curve = len(curve) > 1
         numbers[f"final_{name}"] = curve[-1]
         numbers[f"area_{name}"] = (
-            normalized_area(unit["num_labeled"].tolist(), curve) if is_curve else None
+            normalized_area(columns["num_labeled"].tolist(), curve) if is_curve else None
         )
         numbers[f"published_area_{name}"] = published_area(curve) if is_curve else None
-    numbers["query_seconds"] = seconds_per_query(unit["query_seconds"])
-    numbers["first_query_seconds"] = seconds_per_query(unit["query_seconds"].iloc[:2])
-    numbers["later_query_seconds"] = seconds_per_query(unit["query_seconds"].iloc[1:])
+    seconds = columns["query_seconds"]
+    numbers["query_seconds"] = seconds_per_query(seconds)
+    numbers["first_query_seconds"] = seconds_per_query(seconds[:2])
+    numbers["later_query_seconds"] = seconds_per_query(seconds[1:])
     for name in ("harness_seconds", "rows_scored", "subpool_size", "subpool_share"):
-        numbers[name] = _value(queries[name].mean()) if len(queries) else None
-    numbers["total_query_seconds"] = float(queries["query_seconds"].sum())
-    numbers["total_fit_seconds"] = float(unit["fit_seconds"].sum())
+        numbers[name] = _known_mean(columns[name][1:])
+    numbers["total_query_seconds"] = float(seconds[1:].sum())
+    numbers["total_fit_seconds"] = float(columns["fit_seconds"].sum())
     return numbers
 
 
-def _method_names(results: Sequence[UnitResult]) -> list[str]:
+def _known_mean(values: NDArray[Any]) -> float | None:
+    """Return the mean of what was measured; None where nothing was."""
+    known = [float(value) for value in values if not pd.isna(value)]
+    return float(np.mean(known)) if known else None
+
+
+def _method_names(results: Sequence[UnitResult], lineages: Sequence[str]) -> list[str]:
     """Return the name of each unit's method, with a hash where one name means several methods."""
     hashes = [
         _short_hash(r.spec.method.model_dump(mode="json", exclude={"ablation"})) for r in results
     ]
     meanings: dict[tuple[str, ...], set[str]] = {}
-    keys = [_method_key(result.spec) for result in results]
+    keys = [
+        _method_key(result.spec, lineage) for result, lineage in zip(results, lineages, strict=True)
+    ]
     for key, content in zip(keys, hashes, strict=True):
         meanings.setdefault(key, set()).add(content)
     return [
@@ -256,21 +293,21 @@ def _method_names(results: Sequence[UnitResult]) -> list[str]:
     ]
 
 
-def _method_key(spec: UnitSpec) -> tuple[str, ...]:
-    return (spec.suite, spec.dataset.id, spec.classifier.id, lineage_of(spec), spec.method.id)
+def _method_key(spec: UnitSpec, lineage: str) -> tuple[str, ...]:
+    return (spec.suite, spec.dataset.id, spec.classifier.id, lineage, spec.method.id)
 
 
 def _short_hash(content: object) -> str:
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:8]
 
 
-def _unit_rows(result: UnitResult, method: str) -> list[dict[str, object]]:
+def _unit_rows(result: UnitResult, method: str, lineage: str) -> list[dict[str, object]]:
     spec = result.spec
     names = {
         "suite": spec.suite,
         "dataset": spec.dataset.id,
         "classifier": spec.classifier.id,
-        "lineage": lineage_of(spec),
+        "lineage": lineage,
         "method": method,
         "seed": spec.seed.number,
         "strategy": spec.method.strategy,

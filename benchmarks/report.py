@@ -11,6 +11,15 @@ from typing import IO, Any
 
 import pandas as pd
 
+from benchmarks.anchoral_tables import (
+    ANCHORAL_INTRODUCTION,
+    SHARES_INTRODUCTION,
+    PaperComparison,
+    anchoral_table,
+    is_anchoral,
+    runs_of,
+    shares_table,
+)
 from benchmarks.figures import ablation_figure, balance_figure, learning_figure, png_bytes
 from benchmarks.frames import Section, rounds_frame, split_sections
 from benchmarks.label_savings import SAVINGS_INTRODUCTION, savings_summary, savings_table
@@ -24,13 +33,21 @@ from benchmarks.noise_tables import (
     verdict,
 )
 from benchmarks.notes import environment_lines, failures_table, section_facts, section_warnings
+from benchmarks.page import PAGE_NAME, write_page
+from benchmarks.published_tables import (
+    PUBLISHED_INTRODUCTION,
+    published_comparisons,
+    published_facts,
+    published_summary,
+    published_table,
+)
 from benchmarks.results import (
-    NOISE_DETECTION,
     NoResultsError,
     UnitResult,
     iterate_results,
     write_text,
 )
+from benchmarks.sample_grids import GRID_INTRODUCTION, grid_table, sample_grids
 from benchmarks.sample_tables import (
     SAMPLE_INTRODUCTION,
     sample_comparisons,
@@ -63,6 +80,9 @@ from benchmarks.tables import (
 from small_text_ext._files import write_whole
 
 REPORT_NAME = "report.md"
+MAX_DRAWN_SECTIONS = 4
+"""Sections up to which figures are drawn unless asked otherwise: each takes a second or two."""
+
 MEASURES = (
     "num_labeled",
     "minority_labeled",
@@ -96,9 +116,16 @@ initial ones. Seconds of a query are the strategy's alone: no fit, no evaluation
 first query includes building the index. A size-matched subset also runs the search whose size it
 copies: its seconds are not those of a random subset."""
 
+_PAGE = (
+    f"The same to sort, filter and hover, with a page for each unit: [{PAGE_NAME}]({PAGE_NAME})."
+)
+_NO_FIGURES = "Figures were not drawn: `report --figures` draws them."
 
-def write_report(results_dir: Path, out_dir: Path | None = None) -> Path:
-    """Write the report of a results folder: Markdown, figures, and the numbers behind them.
+
+def write_report(
+    results_dir: Path, out_dir: Path | None = None, *, figures: bool | None = None
+) -> Path:
+    """Write the report of a results folder: Markdown, a page, figures, and the numbers behind them.
 
     Parameters
     ----------
@@ -107,13 +134,17 @@ def write_report(results_dir: Path, out_dir: Path | None = None) -> Path:
     out_dir : Path, default=None
         Where to write; None writes to ``report`` inside the results folder. Files of the same
         names are replaced, each whole; no other file is touched.
+    figures : bool or None, default=None
+        Whether to draw figures as PNG files. None draws those of up to 4 sections: of more, the
+        page draws its curves when they are looked at, and the report is there in seconds.
 
     Returns
     -------
     Path
-        ``report.md``. Beside it are ``rounds.csv`` (one row for each round), ``noise.csv`` (one row
-        for each detector of each unit, where labels were flipped), ``summary.json`` (the tables'
-        numbers with intervals) and ``figures``.
+        ``report.md``. Beside it are ``report.html`` (leaderboard, curves and units in one page
+        that needs no network, see `benchmarks.page.write_page`), ``rounds.csv`` (one row for each
+        round), ``noise.csv`` (one row for each detector of each unit, where labels were flipped),
+        ``summary.json`` (the tables' numbers with intervals) and ``figures``.
 
     Raises
     ------
@@ -130,22 +161,39 @@ def write_report(results_dir: Path, out_dir: Path | None = None) -> Path:
         )
     folder = results_dir / "report" if out_dir is None else out_dir
     comparisons = [Comparison(section) for section in split_sections(results)]
-    for comparison in comparisons:
+    drawn = len(comparisons) <= MAX_DRAWN_SECTIONS if figures is None else figures
+    for comparison in comparisons if drawn else ():
         for name, data in draw_figures(comparison).items():
             write_whole(folder / "figures" / name, partial(_write_bytes, data))
-    curves = [result for result in results if result.spec.method.strategy != NOISE_DETECTION]
-    write_text(folder / "rounds.csv", rounds_frame(curves).to_csv(index=False))
+    write_text(folder / "rounds.csv", _all_rounds(comparisons).to_csv(index=False))
     noisy = [noise_frame(comparison.section) for comparison in comparisons]
     if any(len(frame) for frame in noisy):
         write_text(folder / "noise.csv", pd.concat(noisy).to_csv(index=False))
     summary = [summarize(comparison) for comparison in comparisons]
-    summary += sample_summary(sample_comparisons([each.section for each in comparisons]))
+    sections = [comparison.section for comparison in comparisons]
+    summary += sample_summary(sample_comparisons(sections))
+    summary += published_summary(published_comparisons(sections))
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    write_text(folder / REPORT_NAME, render_report(comparisons, results))
+    suites = dict.fromkeys(result.spec.suite for result in results)
+    write_page(folder / PAGE_NAME, comparisons, results, f"Benchmark report: {', '.join(suites)}")
+    write_text(folder / REPORT_NAME, render_report(comparisons, results, figures=drawn))
     return folder / REPORT_NAME
 
 
-def render_report(comparisons: Sequence[Comparison], results: Sequence[UnitResult]) -> str:
+def _all_rounds(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """Return the rounds of all units but those that look for flipped labels."""
+    frames = []
+    for comparison in comparisons:
+        section = comparison.section
+        apart = {*map(id, section.learning), *map(id, section.noise)}
+        rest = rounds_frame([result for result in section.results if id(result) not in apart])
+        frames += [frame for frame in (comparison.rounds, rest) if len(frame)]
+    return pd.concat(frames) if frames else pd.DataFrame()
+
+
+def render_report(
+    comparisons: Sequence[Comparison], results: Sequence[UnitResult], *, figures: bool = True
+) -> str:
     """Return the report as Markdown.
 
     Parameters
@@ -154,23 +202,27 @@ def render_report(comparisons: Sequence[Comparison], results: Sequence[UnitResul
         The sections, in order.
     results : sequence of UnitResult
         All units, failed ones included.
+    figures : bool, default=True
+        Whether figures are drawn.
 
     Returns
     -------
     str
-        The page, with links to the figures that `draw_figures` names.
+        The report, with links to the figures that `draw_figures` names.
     """
     failed = [result for result in results if result.status == "failed"]
-    parts = ["# Benchmark report", _HOW_TO_READ]
+    parts = ["# Benchmark report", _HOW_TO_READ, _PAGE if figures else f"{_PAGE} {_NO_FIGURES}"]
     if failed:
         parts.append(f"**{len(failed)} of {len(results)} units failed**, see the end.")
     sections = [comparison.section for comparison in comparisons]
     for comparison in comparisons:
         parts += _section_parts(comparison, sections)
-    parts += _sample_parts(sections)
+    parts += [*_sample_parts(sections), *_published_parts(sections)]
     if failed:
         parts += ["## Failed units", failures_table(failed)]
     parts += ["## Environment", *environment_lines(results)]
+    if not figures:
+        parts = [part for part in parts if not part.startswith("![")]
     return "\n\n".join(parts) + "\n"
 
 
@@ -231,8 +283,8 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
     dict
         Names, seeds and ``budget`` (labels at which methods are compared); ``methods``: method to
         measure to mean, low, high and number of seeds; ``differences``: reference to method to
-        measure, likewise, paired by seed; and ``subsets``, ``noise``, ``selections`` and
-        ``savings``, where there are any.
+        measure, likewise, paired by seed; and ``subsets``, ``noise``, ``selections``, ``savings``
+        and ``anchoral`` (the paper's medians), where there are any.
     """
     section, methods = comparison.section, comparison.methods
     return {
@@ -261,6 +313,7 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
         "noise": noise_summary(NoiseComparison(section)) if section.noise else {},
         "selections": selection_summary(section) if section.selections else [],
         "savings": savings_summary(section),
+        "anchoral": PaperComparison(runs_of(section)).summary() if is_anchoral(section) else {},
     }
 
 
@@ -272,6 +325,7 @@ def _section_parts(comparison: Comparison, sections: Sequence[Section]) -> Itera
         yield quality_table(comparison)
     if comparison.curves:
         yield from _curve_parts(comparison)
+        yield from _anchoral_parts(comparison)
     savings = savings_table(comparison)
     if savings is not None:
         yield "### Labels saved"
@@ -322,6 +376,34 @@ def _sample_parts(sections: Sequence[Section]) -> Iterator[str]:
     for comparison in comparisons:
         yield f"### {comparison.title}"
         yield sample_table(comparison)
+    grids = sample_grids(sections)
+    if grids:
+        yield "## Classifiers by data set"
+        yield GRID_INTRODUCTION
+    for grid in grids:
+        yield f"### {grid.suite} · {grid.title}"
+        yield grid_table(grid)
+
+
+def _published_parts(sections: Sequence[Section]) -> Iterator[str]:
+    comparisons = published_comparisons(sections)
+    if comparisons:
+        yield "## Published beside measured"
+        yield PUBLISHED_INTRODUCTION
+    for comparison in comparisons:
+        yield f"### {comparison.suite.name}"
+        yield published_facts(comparison)
+        if comparison.rows:
+            yield published_table(comparison)
+
+
+def _anchoral_parts(comparison: Comparison) -> Iterator[str]:
+    if is_anchoral(comparison.section):
+        yield "### As in the AnchorAL paper"
+        yield ANCHORAL_INTRODUCTION
+        yield anchoral_table(comparison)
+        yield SHARES_INTRODUCTION
+        yield shares_table(comparison)
 
 
 def _curve_parts(comparison: Comparison) -> Iterator[str]:

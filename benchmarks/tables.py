@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -49,7 +50,7 @@ class Comparison:
         """One row for each unit, see `benchmarks.frames.units_frame`."""
         return self.rounds if self.rounds.empty else units_frame(self.rounds)
 
-    @property
+    @cached_property
     def budget(self) -> int | None:
         """The number of labels at which all methods are compared."""
         return common_budget(self.rounds)
@@ -103,21 +104,37 @@ class Comparison:
 
     def values(self, method: str, measure: str) -> dict[int, float | None]:
         """Return the value of one measure for each seed of a method."""
-        units = self.units[self.units["method"] == method]
+        seeds, values = self._columns[method]["seed"], self._columns[method][measure]
         return {
             int(seed): None if pd.isna(value) else float(value)
-            for seed, value in zip(units["seed"], units[measure], strict=True)
+            for seed, value in zip(seeds, values, strict=True)
         }
 
     def estimate(self, method: str, measure: str) -> Cell:
         """Return the mean of one measure over the seeds of a method."""
-        return estimate_mean(self.values(method, measure).values())
+        key = (method, measure)
+        if key not in self._estimates:
+            self._estimates[key] = estimate_mean(self.values(method, measure).values())
+        return self._estimates[key]
 
     def difference(self, method: str, reference: str, measure: str) -> Cell:
         """Return by how much a method exceeds a reference, over the seeds that both have."""
         if method == reference:
             return None
         return paired_difference(self.values(method, measure), self.values(reference, measure))
+
+    @cached_property
+    def _estimates(self) -> dict[tuple[str, str], Cell]:
+        """Estimates made so far: tables and summary share most of them."""
+        return {}
+
+    @cached_property
+    def _columns(self) -> dict[str, dict[Any, list[Any]]]:
+        """Measures of each method as plain lists, one value for each of its units."""
+        return {
+            str(method): units.to_dict("list")
+            for method, units in self.units.groupby("method", sort=False)
+        }
 
     @cached_property
     def _kinds(self) -> dict[str, tuple[str, bool, bool]]:

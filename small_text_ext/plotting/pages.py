@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
 from small_text_ext._files import write_whole
+from small_text_ext._pages import fill_template, script_json
 from small_text_ext.plotting.map_points import read_points
 
 _REGIONS = ("easy", "ambiguous", "hard")
@@ -116,22 +115,11 @@ def write_data_map_html(
         "regions": _region_rows(regions or {}, len(points)),
         "noise": None if noise is None else _noise_table(noise, metrics, class_names),
     }
-    page = _fill_template({"title": html.escape(title), "data": _script_json(values)})
+    template = resources.files(__package__).joinpath("data_map.html").read_text(encoding="utf-8")
+    page = fill_template(template, {"title": html.escape(title), "data": script_json(values)})
     # Half a character, which a title may hold, has no encoding.
     content = page.encode("utf-8", "xmlcharrefreplace")
     write_whole(Path(path), lambda file: file.write(content))
-
-
-def _fill_template(values: Mapping[str, str]) -> str:
-    template = resources.files(__package__).joinpath("data_map.html").read_text(encoding="utf-8")
-    # In one pass: a text may hold the name of another place.
-    return re.sub(r"\{\{(title|data)\}\}", lambda match: values[match[1]], template)
-
-
-def _script_json(content: Mapping[str, Any]) -> str:
-    """Write JSON that neither ends its script element nor starts a comment in it."""
-    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _checked_texts(texts: Sequence[str], num_items: int) -> list[str]:

@@ -67,22 +67,38 @@ def test_the_curves_are_those_of_the_results() -> None:
 
 def test_balance_shows_the_pool_as_a_level() -> None:
     figure = balance_figure(_comparison(_results()))
-    assert len(figure.axes) == 3
+    assert len(figure.axes) == 6
     assert _legend(figure) == [*METHODS, "share in the pool"]
     level = figure.axes[1].lines[-1]
     assert np.asarray(level.get_ydata()) == pytest.approx([0.005, 0.005])
     assert _ink(figure) > 0.01
 
 
+def test_subpools_have_their_size_and_methods_their_area_and_minutes() -> None:
+    results = _results()
+    comparison = _comparison(results)
+    area, minutes, size = balance_figure(comparison).axes[3:]
+    assert np.asarray(size.lines[0].get_ydata()).tolist() == [500.0] * 4
+    assert [label.get_text() for label in area.get_yticklabels()] == list(METHODS)
+    for ax, measure, scale in (
+        (area, "published_area_f1", 1),
+        (minutes, "total_query_seconds", 60),
+    ):
+        drawn = np.asarray(ax.collections[-1].get_offsets())[:, 0]
+        expected = [comparison.estimate(name, measure) for name in METHODS]
+        assert drawn * scale == pytest.approx([found.mean for found in expected if found])
+
+
 def test_without_any_subpool_the_panel_says_so() -> None:
     figure = balance_figure(_comparison([make_result("random", 0)]))
+    assert len(figure.axes) == 3
     assert [text.get_text() for text in figure.axes[2].texts] == ["no method has a subpool"]
 
 
 def test_where_all_classes_are_wanted_there_is_no_level() -> None:
     results = [make_result("anchoral", 0, subpool_size=110, dataset={"minority": ()})]
     figure = balance_figure(_comparison(results))
-    for ax in figure.axes[1:]:
+    for ax in figure.axes[1:3]:
         assert not ax.lines
         assert [text.get_text() for text in ax.texts] == ["all classes are wanted"]
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from benchmarks.report import write_report
+from benchmarks import published_tables
+from benchmarks.published_tables import PublishedSuite
+from benchmarks.report import MAX_DRAWN_SECTIONS, write_report
 from benchmarks.results import NoResultsError, ResultFileError, UnitResult, write_result
+from benchmarks.specs import Publication, PublishedNumber
 from tests.benchmarks.synthetic import make_failure, make_result, rising_curve
 
 METHODS = {"random": 0.2, "least-confidence": 0.5, "seals": 0.6, "anchoral": 0.7}
@@ -163,6 +166,55 @@ def test_another_folder_can_be_given_and_a_second_report_replaces_the_first(tmp_
     first = write_report(results, out).read_bytes()
     assert write_report(results, out).read_bytes() == first
     assert not (results / "report").exists()
+
+
+def test_figures_of_many_sections_are_drawn_on_request(tmp_path: Path) -> None:
+    results = [
+        make_result("random", 0, dataset={"id": f"set-{number}"})
+        for number in range(MAX_DRAWN_SECTIONS + 1)
+    ]
+    report = write_report(_write(results, tmp_path))
+    assert not (report.parent / "figures").exists()
+    assert "![" not in report.read_text()
+    assert "Figures were not drawn: `report --figures`" in report.read_text()
+    write_report(tmp_path, figures=True)
+    assert report.read_text().count("![") == 2 * len(results)
+    write_report(tmp_path, tmp_path / "plain", figures=False)
+    assert not (tmp_path / "plain" / "figures").exists()
+
+
+def test_the_page_stands_beside_the_report(full_report: Path) -> None:
+    assert "[report.html](report.html)" in full_report.read_text()
+    page = (full_report.parent / "report.html").read_text()
+    assert "<title>Benchmark report: demo</title>" in page
+
+
+def test_the_paper_s_table_and_shares_are_there(full_report: Path) -> None:
+    page = full_report.read_text()
+    assert page.count("### As in the AnchorAL paper") == 1
+    (section,) = json.loads((full_report.parent / "summary.json").read_text())
+    (seals,) = [each for each in section["anchoral"]["overall"] if each["method"] == "seals"]
+    assert f"{seals['minority']['median']:.2f} (" in page
+
+
+def test_published_numbers_stand_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publication = Publication(
+        id="made-up",
+        line="anchoral",
+        source="a paper",
+        status="recovered",
+        numbers=(PublishedNumber(value=0.5, metric="final_accuracy", method="random"),),
+    )
+    raw = {"rounds": 4, "datasets": [{"name": "debian-sections", "id": "sections:radio"}]}
+    suite = PublishedSuite("demo", publication, raw)
+    monkeypatch.setattr(published_tables, "published_suites", lambda: {"demo": suite})
+    report = write_report(_write([make_result("random", 0)], tmp_path), figures=False)
+    assert "## Published beside measured" in report.read_text()
+    assert "| random | final_accuracy | 0.500 | - | 0.990 | 1 | +0.490 |" in report.read_text()
+    summary = json.loads((report.parent / "summary.json").read_text())
+    assert summary[1]["numbers"][0]["difference"] == pytest.approx(0.49)
 
 
 def test_no_results_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:

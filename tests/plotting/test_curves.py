@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from small_text_ext._statistics import bootstrap_interval
 from small_text_ext.plotting.curves import (
     MethodStyle,
     method_styles,
@@ -181,3 +182,32 @@ def test_a_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
 def test_importing_the_package_loads_neither_matplotlib_nor_torch() -> None:
     code = "import sys, small_text_ext.plotting; print({'matplotlib', 'torch'} & set(sys.modules))"
     assert run_python(code).strip() == "set()"
+
+
+def test_points_of_unequal_numbers_of_seeds_keep_their_own_intervals() -> None:
+    frame = pd.DataFrame(
+        {
+            "method": "random",
+            "seed": [2, 0, 1, 0, 1, 0],
+            "num_labeled": [100, 100, 100, 125, 125, 150],
+            "value": [0.9, 0.1, 0.4, 0.3, 0.2, 0.5],
+        }
+    )
+    summary = summarize_curves(frame)
+    assert summary["num_seeds"].tolist() == [3, 2, 1]
+    for place, values in enumerate(([0.9, 0.1, 0.4], [0.3, 0.2])):
+        interval = bootstrap_interval(values)
+        assert interval is not None
+        assert summary[["low", "high"]].iloc[place].tolist() == pytest.approx(
+            [float(end) for end in interval]
+        )
+    assert summary[["low", "high"]].iloc[2].isna().all()
+
+
+def test_without_intervals_the_means_are_the_same() -> None:
+    frame = pd.DataFrame(
+        {"method": "random", "seed": [0, 1], "num_labeled": 100, "value": [0.5, 0.25]}
+    )
+    summary = summarize_curves(frame, intervals=False)
+    assert summary["mean"].tolist() == [0.375]
+    assert summary[["low", "high"]].isna().all(axis=None)

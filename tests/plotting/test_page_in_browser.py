@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,17 +17,12 @@ from numpy.typing import NDArray
 
 from small_text_ext.plotting import write_data_map_html
 from small_text_ext.training.dynamics_metrics import map_regions
+from tests.browsers import chromium
 from tests.plotting.made_up_maps import made_up_map
 
 NUM_ITEMS = 300
 CLASSES = ["World", "Sports", "Business"]
 NASTY = "</script><b>bold</b>\u2028{{data}}"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-NO_DRIVER = "There is no playwright: install the dependency group test of pyproject.toml."
-NO_BROWSER = (
-    "There is no Chromium: install the system's package chromium (or run `playwright install "
-    "chromium`) to test the page in a browser."
-)
 
 
 @dataclass
@@ -66,32 +59,10 @@ class Opened:
         return int(distances.min(axis=1).argmax())
 
 
-def _executable(chromium: Any) -> str | None:  # noqa: ANN401
-    own = chromium.executable_path
-    return own if Path(own).exists() else next(filter(None, map(shutil.which, BROWSERS)), None)
-
-
-def _give_up(reason: str) -> NoReturn:
-    """Skip, but where a browser is required fail: CI must not pass for want of one."""
-    if os.environ.get("CI_REQUIRES_BROWSER") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        _give_up(NO_DRIVER)
-    with sync_playwright() as driver:
-        executable = _executable(driver.chromium)
-        if executable is None:
-            _give_up(NO_BROWSER)
-        # Chromium's own sandbox does not start as root, and the page is ours.
-        started = driver.chromium.launch(executable_path=executable, chromium_sandbox=False)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -1,0 +1,328 @@
+"""Published numbers beside what was measured, where a results folder repeats their experiment."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmarks.anchoral_tables import majority_f1
+from benchmarks.frames import Section
+from benchmarks.results import ProtocolRecord, RoundRecord, UnitResult
+from benchmarks.specs import DatasetEntry, Publication, PublishedNumber, Suite
+from benchmarks.statistics import Estimate, estimate_mean, normalized_area, published_area
+from benchmarks.tables import MISSING, cell, decimal, markdown_table
+
+SUITES_FOLDER = Path(__file__).parent / "suites"
+PUBLISHED_INTRODUCTION = """\
+Ours is the mean over seeds with its 95 % bootstrap interval, the spread what the source gives.
+Differences are ours minus published; the two have other seeds and machines, and what else departs
+stands above the table. "Not run" has no unit here; "no single match" fits several methods."""
+
+NOT_RUN, AMBIGUOUS, NOT_MEASURED = "not run", "no single match", "not measured"
+
+_LOOP = ("rounds", "query_size", "initial_size", "initial_minority", "time_limit")
+_CURVE_NAMES = {"f1": "minority_f1", "average_precision": "minority_average_precision"}
+
+
+@dataclass(frozen=True)
+class PublishedSuite:
+    """A suite that repeats a published experiment, as far as the report reads it.
+
+    Parameters
+    ----------
+    name : str
+        What results call it.
+    publication : Publication
+        The experiment, with its numbers.
+    raw : mapping
+        The content of the file.
+    """
+
+    name: str
+    publication: Publication
+    raw: Mapping[str, Any]
+
+    @cached_property
+    def _datasets(self) -> dict[str, DatasetEntry]:
+        entries = map(DatasetEntry.model_validate, self.raw.get("datasets", ()))
+        return {entry.id: entry for entry in entries}
+
+    def changed(self, dataset: str, protocol: ProtocolRecord) -> list[str]:
+        """Return where a unit's loop is not that of the suite, in words.
+
+        Parameters
+        ----------
+        dataset : str
+            Id of the data set.
+        protocol : ProtocolRecord
+            What the unit ran.
+
+        Returns
+        -------
+        list of str
+            Such as "rounds 5 in place of 196"; empty where all is as the suite has it.
+        """
+        entry = self._datasets.get(dataset)
+        if entry is None:
+            return [f"the suite has no data set {dataset}"]
+        found = []
+        for name in _LOOP:
+            default = self.raw.get(name, Suite.model_fields[name].default)
+            own = getattr(entry, name, None)
+            asked, ran = (default if own is None else own), getattr(protocol, name)
+            if asked != ran:
+                found.append(f"{name} {ran} in place of {asked}")
+        return found
+
+
+def published_suites(folder: Path = SUITES_FOLDER) -> dict[str, PublishedSuite]:
+    """Return the suites that repeat a published experiment, by name.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, default=SUITES_FOLDER
+        Where suites are; folders in it count too.
+
+    Returns
+    -------
+    dict of str to PublishedSuite
+        Suites without ``published`` are left out.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*.toml")):
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "published" in raw:
+            name = raw.get("name", path.stem)
+            found[name] = PublishedSuite(name, Publication.model_validate(raw["published"]), raw)
+    return found
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One published number, with ours where there is one.
+
+    Parameters
+    ----------
+    number : PublishedNumber
+        What was published.
+    dataset, classifier, method : str
+        What it is compared with, or what the suite says of it.
+    ours : Estimate or None
+        The mean over seeds.
+    reason : str
+        Why there is no number of ours.
+    """
+
+    number: PublishedNumber
+    dataset: str
+    classifier: str
+    method: str
+    ours: Estimate | None
+    reason: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published number."""
+        return None if self.ours is None else self.ours.mean - self.number.value
+
+
+@dataclass(frozen=True)
+class PublishedComparison:
+    """A published experiment, and the sections of a report that repeat it.
+
+    Parameters
+    ----------
+    suite : PublishedSuite
+        The experiment.
+    sections : tuple of Section
+        Those of this suite whose loop is the suite's own.
+    changed : tuple of str
+        Sections that ran another loop, and which: they are compared with nothing.
+    """
+
+    suite: PublishedSuite
+    sections: tuple[Section, ...]
+    changed: tuple[str, ...] = ()
+
+    @cached_property
+    def rows(self) -> list[PublishedRow]:
+        """All published numbers, in the order of the suite."""
+        return [self._row(number) for number in self.suite.publication.numbers]
+
+    def _row(self, number: PublishedNumber) -> PublishedRow:
+        fitting = list(self._fitting(number))
+        if len(fitting) != 1:
+            names = (number.dataset, number.classifier, number.method)
+            dataset, classifier, method = (MISSING if name is None else name for name in names)
+            reason = AMBIGUOUS if fitting else NOT_RUN
+            return PublishedRow(number, dataset, classifier, method, None, reason)
+        section, method, units = fitting[0]
+        ours = estimate_mean(unit_measure(unit, number.metric) for unit in units)
+        reason = NOT_MEASURED if ours is None else ""
+        return PublishedRow(number, section.dataset, section.classifier, method, ours, reason)
+
+    def _fitting(self, number: PublishedNumber) -> Iterator[tuple[Section, str, list[UnitResult]]]:
+        for section in self.sections:
+            if number.dataset not in (None, section.dataset):
+                continue
+            if number.classifier not in (None, section.classifier):
+                continue
+            for method, units in _by_method(section).items():
+                if number.method in (None, method):
+                    yield section, method, units
+
+
+def _by_method(section: Section) -> dict[str, list[UnitResult]]:
+    found: dict[str, list[UnitResult]] = {}
+    for result in section.results:
+        found.setdefault(result.spec.method.id, []).append(result)
+    return found
+
+
+def unit_measure(result: UnitResult, metric: str) -> float | None:
+    """Return one number of a unit by the name that a suite gives it.
+
+    Parameters
+    ----------
+    result : UnitResult
+        A unit that passed.
+    metric : str
+        A name of ``result.summary``; or, with ``final_``, ``area_`` (mean height over the labels)
+        or ``published_area_`` (by rounds) before it, a metric of its rounds, of which ``f1`` and
+        ``average_precision`` are those of the wanted classes and ``majority_f1`` is the mean over
+        all others; or ``query_minutes``, of all queries; or a metric of the last round.
+
+    Returns
+    -------
+    float or None
+        None where it was not measured.
+    """
+    known = result.summary.get(metric)
+    if known is not None:
+        return known
+    if metric == "query_minutes":
+        return sum(record.seconds.get("query", 0.0) for record in result.rounds) / 60
+    minority = result.spec.dataset.minority
+    for prefix in ("published_area_", "area_", "final_"):
+        if metric.startswith(prefix):
+            name = metric.removeprefix(prefix)
+            curve = [_round_metric(record, name, minority) for record in result.rounds]
+            return _summed(prefix, [record.num_labeled for record in result.rounds], curve)
+    return _round_metric(result.rounds[-1], metric, minority) if result.rounds else None
+
+
+def _summed(prefix: str, labels: Sequence[int], curve: Sequence[float | None]) -> float | None:
+    if prefix == "final_":
+        return curve[-1] if curve else None
+    if len(curve) < 2:
+        return None
+    return published_area(curve) if prefix == "published_area_" else normalized_area(labels, curve)
+
+
+def _round_metric(record: RoundRecord, name: str, minority: Sequence[str]) -> float | None:
+    if name == "majority_f1":
+        return majority_f1(record, minority)
+    return record.metrics.get(_CURVE_NAMES.get(name, name))
+
+
+def published_comparisons(
+    sections: Sequence[Section], suites: Mapping[str, PublishedSuite] | None = None
+) -> list[PublishedComparison]:
+    """Return the published experiments that a report repeats.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+        Those of the report.
+    suites : mapping of str to PublishedSuite, or None, default=None
+        Published experiments by the name of their suite; None takes those of the project.
+
+    Returns
+    -------
+    list of PublishedComparison
+        One for each suite, in the order of the sections; empty where no section's suite is one.
+    """
+    known = published_suites() if suites is None else suites
+    by_suite: dict[str, list[Section]] = {}
+    for section in sections:
+        if section.suite in known:
+            by_suite.setdefault(section.suite, []).append(section)
+    return [_comparison(known[name], found) for name, found in by_suite.items()]
+
+
+def _comparison(suite: PublishedSuite, sections: Sequence[Section]) -> PublishedComparison:
+    kept, changed = [], []
+    for section in sections:
+        departures = suite.changed(section.dataset, section.results[0].spec.protocol)
+        if departures:
+            changed.append(f"{section.title} ran {', '.join(departures)}")
+        else:
+            kept.append(section)
+    return PublishedComparison(suite, tuple(kept), tuple(changed))
+
+
+def published_facts(comparison: PublishedComparison) -> str:
+    """Return what was published, and what departs from it, as a Markdown list."""
+    publication = comparison.suite.publication
+    lines = [
+        f"`{publication.id}`, {publication.source}: numbers {publication.status}",
+        *filter(None, [publication.reason]),
+        *(f"departs: {text}" for text in publication.differences),
+        *(f"not compared: {text}" for text in comparison.changed),
+    ]
+    return "\n".join(f"- {' '.join(line.split())}" for line in lines)
+
+
+def published_table(comparison: PublishedComparison) -> str:
+    """Return the table of one published experiment.
+
+    Parameters
+    ----------
+    comparison : PublishedComparison
+        At least one number was published.
+
+    Returns
+    -------
+    str
+        Markdown: a row for each published number.
+    """
+    header = ["data set", "classifier", "method", "metric", "published", "spread", "ours", "seeds"]
+    rows = [
+        [
+            *(row.dataset, row.classifier, row.method, row.number.metric),
+            decimal(row.number.value),
+            MISSING if row.number.spread is None else decimal(row.number.spread),
+            cell(row.ours, decimal) if row.ours else row.reason,
+            str(row.ours.num_seeds) if row.ours else MISSING,
+            MISSING if row.difference is None else f"{row.difference:+.3f}",
+            row.number.note,
+        ]
+        for row in comparison.rows
+    ]
+    return markdown_table([*header, "difference", "note"], rows, num_text_columns=4)
+
+
+def published_summary(comparisons: Sequence[PublishedComparison]) -> list[dict[str, Any]]:
+    """Return the numbers of the tables as plain values."""
+    return [
+        {
+            "published": comparison.suite.publication.id,
+            "suite": comparison.suite.name,
+            "numbers": [
+                {
+                    **row.number.model_dump(),
+                    **{"dataset": row.dataset, "classifier": row.classifier, "method": row.method},
+                    "ours": None if row.ours is None else asdict(row.ours),
+                    "difference": row.difference,
+                    "reason": row.reason,
+                }
+                for row in comparison.rows
+            ],
+            "not_compared": list(comparison.changed),
+        }
+        for comparison in comparisons
+    ]

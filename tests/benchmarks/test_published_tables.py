@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks.frames import Section, split_sections
+from benchmarks.published_tables import (
+    AMBIGUOUS,
+    NOT_MEASURED,
+    NOT_RUN,
+    PublishedComparison,
+    PublishedSuite,
+    published_comparisons,
+    published_facts,
+    published_suites,
+    published_summary,
+    published_table,
+    unit_measure,
+)
+from benchmarks.results import UnitResult
+from tests.benchmarks.synthetic import make_result
+
+SUITE = """
+name = "demo"
+rounds = 4
+
+[[datasets]]
+name = "debian-sections"
+id = "sections:radio"
+
+[classifiers.mlp]
+kind = "mlp"
+
+[methods.anchoral]
+
+[methods.seals]
+
+[published]
+id = "made-up"
+line = "anchoral"
+source = "a | paper"
+status = "partly recovered"
+reason = "a figure only"
+differences = ["another encoder"]
+
+[[published.numbers]]
+value = 0.75
+metric = "published_area_f1"
+dataset = "sections:radio"
+classifier = "mlp"
+method = "anchoral"
+spread = 0.05
+note = "read off a figure"
+
+[[published.numbers]]
+value = 0.9
+metric = "final_accuracy"
+method = "seals"
+
+[[published.numbers]]
+value = 0.5
+metric = "final_accuracy"
+
+[[published.numbers]]
+value = 0.5
+metric = "final_accuracy"
+method = "random"
+
+[[published.numbers]]
+value = 0.5
+metric = "final_unheard_of"
+method = "seals"
+"""
+
+
+@pytest.fixture
+def suites(tmp_path: Path) -> dict[str, PublishedSuite]:
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "made-up.toml").write_text(SUITE, encoding="utf-8")
+    (tmp_path / "plain.toml").write_text('name = "plain"\n', encoding="utf-8")
+    return published_suites(tmp_path)
+
+
+def _sections(results: Sequence[UnitResult]) -> list[Section]:
+    return split_sections(results)
+
+
+def _results() -> list[UnitResult]:
+    # F1 is half of the heights: areas by rounds of .5 and 1.
+    return [
+        make_result("anchoral", 0, [0.25] * 5),
+        make_result("anchoral", 1, [0.5] * 5),
+        make_result("seals", 0),
+    ]
+
+
+def _compared(suites: dict[str, PublishedSuite]) -> PublishedComparison:
+    (comparison,) = published_comparisons(_sections(_results()), suites)
+    return comparison
+
+
+def test_suites_in_folders_are_found_and_plain_ones_are_none(
+    suites: dict[str, PublishedSuite],
+) -> None:
+    assert list(suites) == ["demo"]
+    assert suites["demo"].publication.id == "made-up"
+
+
+def test_a_number_is_beside_ours_with_interval_and_difference(
+    suites: dict[str, PublishedSuite],
+) -> None:
+    row = _compared(suites).rows[0]
+    assert row.ours is not None and row.ours.num_seeds == 2
+    assert (row.ours.mean, row.ours.low, row.ours.high) == pytest.approx((0.75, 0.5, 1.0))
+    assert row.difference == pytest.approx(0.0)
+    assert "| sections:radio | mlp | anchoral | published_area_f1 | 0.750 | 0.050 |" in (
+        published_table(_compared(suites))
+    )
+
+
+def test_what_has_no_number_says_why(suites: dict[str, PublishedSuite]) -> None:
+    rows = _compared(suites).rows
+    assert rows[1].ours is not None and rows[1].ours.mean == pytest.approx(0.99)
+    assert (rows[1].dataset, rows[1].classifier) == ("sections:radio", "mlp")
+    assert [row.reason for row in rows] == ["", "", AMBIGUOUS, NOT_RUN, NOT_MEASURED]
+    assert [row.difference for row in rows[2:]] == [None] * 3
+
+
+def test_another_loop_is_compared_with_nothing(suites: dict[str, PublishedSuite]) -> None:
+    short = make_result("anchoral", 0, protocol={"rounds": 2})
+    (comparison,) = published_comparisons(_sections([short]), suites)
+    assert {row.reason for row in comparison.rows} == {NOT_RUN}
+    assert "rounds 2 in place of 4" in published_facts(comparison)
+    elsewhere = make_result("anchoral", 0, dataset={"id": "other"})
+    (comparison,) = published_comparisons(_sections([elsewhere]), suites)
+    assert "the suite has no data set other" in published_facts(comparison)
+
+
+def test_a_suite_that_repeats_nothing_has_no_table(suites: dict[str, PublishedSuite]) -> None:
+    assert published_comparisons(_sections(_results()), {}) == []
+    assert "a | paper: numbers partly recovered" in published_facts(_compared(suites))
+
+
+def test_measures_are_those_of_rounds_where_the_summary_has_none() -> None:
+    result = make_result("anchoral", 0, [0.2, 0.4, 0.4], query_seconds=30.0)
+    assert unit_measure(result, "published_area_average_precision") == pytest.approx(0.7)
+    assert unit_measure(result, "area_average_precision") == pytest.approx(0.35)
+    assert unit_measure(result, "final_f1") == pytest.approx(0.2)
+    assert unit_measure(result, "accuracy") == 0.99
+    assert unit_measure(result, "query_minutes") == pytest.approx(1.0)
+    assert unit_measure(result.model_copy(update={"summary": {"final_f1": 0.7}}), "final_f1") == 0.7
+    rounds = tuple(
+        record.model_copy(update={"per_class": {"other": {"f1": 0.5}, "radio": {"f1": 0.1}}})
+        for record in result.rounds
+    )
+    known = result.model_copy(update={"rounds": rounds})
+    assert unit_measure(known, "published_area_majority_f1") == pytest.approx(1.0)
+    assert unit_measure(make_result("full-data", 0, [0.8]), "area_f1") is None
+
+
+def test_the_summary_is_plain(suites: dict[str, PublishedSuite]) -> None:
+    (summary,) = published_summary([_compared(suites)])
+    assert summary["published"] == "made-up"
+    assert summary["numbers"][0]["ours"]["num_seeds"] == 2
+    assert summary["numbers"][3]["reason"] == NOT_RUN
+
+
+def test_the_project_s_own_suites_can_be_read() -> None:
+    for name, suite in published_suites().items():
+        assert suite.name == name and suite.publication.id
