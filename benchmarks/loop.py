@@ -42,6 +42,7 @@ from benchmarks.results import (
     UnitSpec,
     canonical_json,
 )
+from benchmarks.side_classifiers import SideClassifier, side_record
 from benchmarks.splits import Rows, draw_rows
 from benchmarks.statistics import normalized_area
 from benchmarks.zero_shot import ZeroShotSettings, entailed_description, nearest_description
@@ -225,6 +226,7 @@ class _Loop:
     def __init__(self, spec: UnitSpec, data: UnitData, device: str | None) -> None:
         self.spec = spec
         self.data = data
+        self.device = device
         self.watch = Stopwatch()
         self.features = classifier_kind(spec.classifier.kind).features
         self.test_set = data.test_set(self.features)
@@ -359,6 +361,8 @@ class _Loop:
             seed=seed.data,
             key=_data_key(self.spec),
             vector_seconds=self._seconds_of_a_vector(),
+            features=self.features,
+            side_classifier=self._side_classifier,
         )
         with _seeded(seed.model, 0):
             found = run_selection(task)
@@ -368,6 +372,14 @@ class _Loop:
         return tuple(
             _evaluation_record(number, each, counts, 0.0 if number else max(0.0, total - measured))
             for number, each in enumerate(found.evaluations)
+        )
+
+    def _side_classifier(self, named: Mapping[str, Any]) -> SideClassifier:
+        data, classifier = self.data, side_record(named)
+        features = classifier_kind(classifier.kind).features
+        factory = build_factory(classifier, data.num_classes, self.spec.seed.model, self.device)
+        return SideClassifier(
+            factory, partial(data.pool_set, features), data.test_set(features), features
         )
 
     def _seconds_of_a_vector(self) -> float:

@@ -299,12 +299,7 @@ def _irreducible_rows(comparison: SelectionComparison, width: int) -> Iterator[l
         estimate = estimate_mean(values)
         if estimate is None:
             continue
-        settings = curve.settings
-        source = (
-            f"hold-out of {settings.hold_out:g}"
-            if settings.hold_out
-            else f"{settings.num_folds} folds"
-        )
+        source = curve.settings.irreducible_source
         if source not in seen:
             seen.add(source)
             name = f"(irreducible model, {source})"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from benchmarks.datasets import dataset_spec, resolve_minority
 from benchmarks.methods import nested_method
 from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
+from benchmarks.side_classifiers import nested_classifier
 from benchmarks.suggestions import SuiteError
 
 
@@ -154,7 +155,8 @@ class MethodEntry(_Entry):
         The base strategy.
     params : dict
         Parameters of the strategy. ``{method = "NAME"}`` stands for another method of the suite,
-        with the parameters that it has on the same data set.
+        with the parameters that it has on the same data set, ``{classifier = "NAME"}`` for a
+        classifier of the suite.
     ablation : bool
         Tables show it apart.
     datasets, classifiers : tuple of str or None
@@ -387,16 +389,20 @@ def method_record(name: str, entry: MethodEntry, dataset: Sequence[str] = ()) ->
     params = dict(entry.params)
     for known_as in dataset:
         params |= entry.on.get(known_as, {})
-    resolved = {
-        key: nested_method(method_record(key, value, dataset))
-        if isinstance(value, MethodEntry)
-        else value
-        for key, value in params.items()
-    }
     return MethodRecord(
         id=name,
         strategy=entry.strategy,
         base=entry.base,
-        params=resolved,
+        params={key: _resolved(key, value, dataset) for key, value in params.items()},
         ablation=entry.ablation,
     )
+
+
+def _resolved(name: str, value: Any, dataset: Sequence[str]) -> Any:  # noqa: ANN401 - raw TOML
+    """Return a parameter's value, with a method or classifier that it stands for as results do."""
+    if isinstance(value, MethodEntry):
+        return nested_method(method_record(name, value, dataset))
+    if isinstance(value, ClassifierEntry):
+        record = ClassifierRecord(id=name, kind=value.kind, params=value.params)
+        return nested_classifier(record)
+    return value

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import small_text_ext
 from benchmarks.classifiers import try_classifier, with_model
@@ -29,6 +29,7 @@ from benchmarks.results import (
     read_result,
     spec_hash,
 )
+from benchmarks.side_classifiers import with_side_models
 from benchmarks.specs import DatasetEntry, Suite
 from benchmarks.splits import draw_rows, seed_triple
 from benchmarks.suggestions import SuiteError
@@ -240,13 +241,14 @@ def expand_units(
         storage_dtype=suite.encoder.storage_dtype,
     )
     classifiers = [with_model(classifier) for classifier in suite.classifier_records()]
+    sides: dict[str, dict[str, Any]] = {}
     specs = [
         UnitSpec(
             suite=suite.name,
             dataset=dataset.record,
             encoder=record,
             classifier=classifier,
-            method=method,
+            method=with_side_models(method, sides),
             protocol=suite.protocol_on(dataset.record.id),
             seed=seed_triple(number),
         )
