@@ -258,6 +258,8 @@ class SelectionTask:
         What the classifier reads.
     side_classifier : callable or None, default=None
         Makes a classifier beside of its record; None: the settings name none.
+    judge : callable or None, default=None
+        From the fitted classifier to further metrics, of the last evaluation.
     """
 
     settings: SelectionSettings
@@ -274,6 +276,7 @@ class SelectionTask:
     vector_seconds: float = 0.0
     features: Features = "vectors"
     side_classifier: Callable[[Mapping[str, Any]], SideClassifier] | None = None
+    judge: Callable[[Any], Mapping[str, float | None]] | None = None
 
     def side(self, named: Mapping[str, Any]) -> SideClassifier:
         """Return a classifier that the settings name."""
@@ -416,6 +419,9 @@ def run_selection(task: SelectionTask) -> SelectionResult:
         _evaluation(recorder, epoch, task.test_labels[test_rows], len(chosen), clf.batch_size)
         for epoch in range(len(recorder.predicted))
     ]
+    if task.judge is not None:
+        last = evaluations[-1]
+        evaluations[-1] = replace(last, metrics={**last.metrics, **task.judge(clf)})
     seconds += task.vector_seconds * num_vectors
     return SelectionResult(_with_beginning(evaluations, always, seconds), chosen)
 

@@ -30,6 +30,7 @@ from benchmarks.memory import peak_memory
 from benchmarks.methods import StrategyContext, build_strategy, needed_recording
 from benchmarks.metrics import evaluate_predictions
 from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_labels
+from benchmarks.out_of_distribution import OtherTestSet, judge_others
 from benchmarks.results import (
     BATCH_SELECTION,
     FULL_DATA,
@@ -80,6 +81,8 @@ class UnitData:
         The wanted ones.
     pool_texts, test_texts : list of str or None
         The texts of both, for classifiers that are fitted on texts.
+    others : tuple of OtherTestSet
+        Test sets of other distributions.
     """
 
     pool_vectors: Any
@@ -92,6 +95,7 @@ class UnitData:
     minority: tuple[int, ...]
     pool_texts: list[str] | None = None
     test_texts: list[str] | None = None
+    others: tuple[OtherTestSet, ...] = ()
 
     @cached_property
     def pool_matrix(self) -> Vectors:
@@ -118,6 +122,11 @@ class UnitData:
         """Return the test set as a small-text dataset."""
         x = self.test_vectors if features == "vectors" else self.test_texts
         return self._dataset(features, x, self.test_labels)
+
+    def other_set(self, features: Features, other: OtherTestSet) -> Any:  # noqa: ANN401
+        """Return a test set of another distribution as a small-text dataset."""
+        x = other.vectors if features == "vectors" else other.texts
+        return self._dataset(features, x, other.labels)
 
     def _dataset(self, features: Features, x: Any, labels: Labels) -> Any:  # noqa: ANN401
         from small_text import SklearnDataset
@@ -363,6 +372,7 @@ class _Loop:
             vector_seconds=self._seconds_of_a_vector(),
             features=self.features,
             side_classifier=self._side_classifier,
+            judge=self._other_accuracies,
         )
         with _seeded(seed.model, 0):
             found = run_selection(task)
@@ -452,6 +462,7 @@ class _Loop:
                 minority=data.minority,
                 pool_prior=data.pool_prior,
             )
+            metrics |= self._other_accuracies(classifier)
         epochs: dict[str, tuple[float, ...]] = {}
         if _judges_epochs(self.spec):
             epochs = _judged_epochs(classifier, data.test_labels)
@@ -478,6 +489,14 @@ class _Loop:
             seconds=self._seconds(steps, start),
             epochs=epochs,
             **diagnostics,
+        )
+
+    def _other_accuracies(self, classifier: Any) -> dict[str, float | None]:  # noqa: ANN401
+        """Judge a fitted classifier by the test sets of other distributions."""
+        data = self.data
+        return judge_others(
+            lambda other: _dense_proba(classifier, data.other_set(self.features, other)),
+            data.others,
         )
 
     def _seconds(

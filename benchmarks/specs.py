@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmarks.datasets import dataset_spec, resolve_minority
 from benchmarks.methods import nested_method
+from benchmarks.out_of_distribution import OutOfDistributionEntry, check_ids
 from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
 from benchmarks.side_classifiers import nested_classifier
 from benchmarks.suggestions import SuiteError
@@ -64,6 +65,8 @@ class DatasetEntry(_Entry):
         For ``hub:``.
     rounds, query_size, initial_size, initial_minority : int or None
         The loop on this data set, where it is not that of the suite.
+    out_of_distribution : tuple of OutOfDistributionEntry
+        Test sets of other distributions, which every fit on this data set is judged by, too.
     """
 
     name: str
@@ -82,6 +85,12 @@ class DatasetEntry(_Entry):
     query_size: int | None = Field(default=None, ge=1)
     initial_size: int | None = Field(default=None, ge=1)
     initial_minority: int | None = Field(default=None, ge=1)
+    out_of_distribution: tuple[OutOfDistributionEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _with_distinct_ids(self) -> DatasetEntry:
+        check_ids(self.out_of_distribution)
+        return self
 
     @model_validator(mode="before")
     @classmethod

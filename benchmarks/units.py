@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +21,11 @@ from benchmarks.datasets import (
 from benchmarks.encoders import ResolvedEncoder, resolve_encoder
 from benchmarks.experiments import changes_classifier
 from benchmarks.methods import try_method
+from benchmarks.out_of_distribution import load_other_test
 from benchmarks.results import (
     DatasetRecord,
     EncoderRecord,
+    OtherDatasetRecord,
     ResultFileError,
     UnitSpec,
     read_result,
@@ -49,11 +51,14 @@ class PreparedDataset:
         The texts, before any split.
     record : DatasetRecord
         What results say.
+    others : mapping of str to LabeledTexts
+        Test sets of other distributions, by id.
     """
 
     entry: DatasetEntry
     data: LabeledTexts
     record: DatasetRecord
+    others: Mapping[str, LabeledTexts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,9 @@ def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
     if entry.wanted:
         data = against_the_rest(data, entry.wanted)
     data = limit_texts(data, entry.max_texts, entry.wanted if entry.keep_minority else ())
+    others = {
+        other.id: load_other_test(other, data.class_names) for other in entry.out_of_distribution
+    }
     record = DatasetRecord(
         id=entry.id,
         name=entry.name,
@@ -147,8 +155,14 @@ def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
         minority=entry.wanted,
         num_texts=len(data),
         prevalence=entry.prevalence,
+        out_of_distribution=tuple(
+            OtherDatasetRecord(
+                id=name, name=other.name, fingerprint=other.fingerprint, num_texts=len(other)
+            )
+            for name, other in others.items()
+        ),
     )
-    return PreparedDataset(entry, data, record)
+    return PreparedDataset(entry, data, record, others)
 
 
 def check_values(suite: Suite) -> None:
