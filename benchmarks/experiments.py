@@ -166,12 +166,17 @@ def _check_subset(params: Params) -> None:
 
 def _noise_passes(params: Params) -> float:
     # One fit on all labels, one with further flips, and one on all but one fold for each fold.
-    return 2.0 + NoiseSettings(**params).num_folds - 1.0
+    settings = NoiseSettings(**params)
+    return _noise_maps(settings) + settings.num_folds - 1.0
 
 
 def _noise_fits(params: Params) -> int:
     settings = NoiseSettings(**params)
-    return 2 + settings.num_folds * (1 + settings.num_repeats)
+    return _noise_maps(settings) + settings.num_folds * (1 + settings.num_repeats)
+
+
+def _noise_maps(settings: NoiseSettings) -> int:
+    return 3 if settings.among == "easy" else 2
 
 
 def _selection_passes(params: Params) -> float:
@@ -222,7 +227,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         is_recorded=True,
     ),
     NOISE_DETECTION: Experiment(
-        parameters=lambda: frozenset({"noise", "num_folds", "num_repeats"}),
+        parameters=lambda: frozenset({"noise", "num_folds", "num_repeats", "among"}),
         required=frozenset({"noise"}),
         passes=_noise_passes,
         fits=_noise_fits,

@@ -30,7 +30,7 @@ from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
 from benchmarks.memory import peak_memory
 from benchmarks.methods import StrategyContext, build_strategy, needed_recording
 from benchmarks.metrics import evaluate_predictions
-from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_labels
+from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_some_labels
 from benchmarks.out_of_distribution import OtherTestSet, judge_others
 from benchmarks.results import (
     BATCH_SELECTION,
@@ -334,7 +334,11 @@ class _Loop:
         start = time.perf_counter()
         data, seed = self.data, self.spec.seed
         settings = NoiseSettings(**self.spec.method.params)
-        labels, flipped = flip_labels(data.pool_labels, data.num_classes, settings.noise, seed.data)
+        pool = data.pool_set(self.features, data.pool_labels)
+        with _seeded(seed.model, 0):
+            labels, flipped = flip_some_labels(
+                settings, self.base_factory, pool, data.num_classes, seed.data
+            )
         task = NoiseTask(
             settings,
             self.base_factory,

@@ -6,20 +6,29 @@ They belong to a data set of a suite, are never trained on, and are the same for
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from benchmarks.datasets import LabeledTexts, load_texts
+from benchmarks.datasets import Item, LabeledTexts, load_texts
+from benchmarks.fillings import Fillings
+from benchmarks.hub_data import HubOptions
 from benchmarks.suggestions import SuiteError, unknown_name
 
 Labels = NDArray[np.int64]
 
 MEASURE = "accuracy."
 """What a metric's name begins with; the id of the test set follows."""
+
+# What is trained on, and what vectors come with the data, is no matter here.
+_OPTIONS = {field.name for field in fields(HubOptions)} - {
+    "train_split",
+    "test_split",
+    "embeddings",
+}
 
 
 class OutOfDistributionEntry(BaseModel):
@@ -50,6 +59,16 @@ class OutOfDistributionEntry(BaseModel):
     classes: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("options")
+    @classmethod
+    def _known(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name in options:
+            if name not in _OPTIONS:
+                raise unknown_name("option of out_of_distribution", name, _OPTIONS)
+        if "fillings" not in options:
+            return options
+        return {**options, "fillings": Fillings.model_validate(options["fillings"])}
+
 
 @dataclass(frozen=True)
 class OtherTestSet:
@@ -70,7 +89,7 @@ class OtherTestSet:
     id: str
     vectors: NDArray[np.float32]
     labels: Labels
-    texts: list[Any] | None = None
+    texts: list[Item] | None = None
 
 
 def load_other_test(entry: OutOfDistributionEntry, class_names: Sequence[str]) -> LabeledTexts:

@@ -23,7 +23,8 @@ Labels = NDArray[np.int64]
 IRREDUCIBLE, PROXY, UPDATED = "irreducible_classifier", "proxy_classifier", "update_irreducible"
 """Parameters of a method: two that hold such a classifier, and one that needs the first of them."""
 
-_FIELDS = {"kind", "params", "model"}
+_NEEDED = {"kind", "params"}
+_FIELDS = {*_NEEDED, "model"}
 # A side model of texts is shown tokens, which it pads and never cuts.
 _ANY_LENGTH = 1
 
@@ -83,6 +84,11 @@ def nested_classifier(classifier: ClassifierRecord) -> dict[str, Any]:
     {'kind': 'mlp', 'params': {'lr': 0.1}}
     """
     return classifier.model_dump(exclude={"id"})
+
+
+def is_nested_classifier(value: Any) -> bool:  # noqa: ANN401
+    """Return whether a parameter's value is a classifier."""
+    return isinstance(value, Mapping) and _NEEDED <= set(value) <= _FIELDS
 
 
 def side_record(value: Any, parameter: str = IRREDUCIBLE) -> ClassifierRecord:  # noqa: ANN401
@@ -247,12 +253,7 @@ def check_vocabulary(clf: Any, other: Any) -> None:  # noqa: ANN401
 
 
 def _sides(params: Mapping[str, Any]) -> dict[str, Any]:
-    given = {name: params.get(name) for name in (IRREDUCIBLE, PROXY)}
-    return {
-        name: value
-        for name, value in given.items()
-        if isinstance(value, Mapping) and set(value) <= _FIELDS
-    }
+    return {name: value for name, value in params.items() if is_nested_classifier(value)}
 
 
 def _is_on_texts(value: Mapping[str, Any]) -> bool:

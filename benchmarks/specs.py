@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmarks.datasets import dataset_spec, resolve_minority
+from benchmarks.fillings import Fillings
 from benchmarks.hub_data import EmbeddingsOptions, HubOptions
 from benchmarks.methods import nested_method
 from benchmarks.out_of_distribution import OutOfDistributionEntry, check_ids
@@ -88,7 +89,7 @@ class DatasetEntry(_Entry):
         Keep only so many unwanted texts of the test set that comes with the data; it needs a wanted
         class.
     config, revision, text_column, second_text_column, label_column, train_split, test_split, \
-label_names, label_groups, drop_unlabeled, embeddings
+label_names, label_groups, drop_unlabeled, embeddings, fillings
         For ``hub:``, see :class:`benchmarks.hub_data.HubOptions`.
     rounds, query_size, initial_size, initial_minority : int or None
         The loop on this data set, where it is not that of the suite.
@@ -116,6 +117,7 @@ label_names, label_groups, drop_unlabeled, embeddings
     label_groups: dict[str, tuple[int | str, ...]] | None = None
     drop_unlabeled: bool = False
     embeddings: EmbeddingsEntry | None = None
+    fillings: Fillings | None = None
     rounds: int | None = Field(default=None, ge=0)
     query_size: int | None = Field(default=None, ge=1)
     initial_size: int | None = Field(default=None, ge=1)

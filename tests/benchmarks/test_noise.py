@@ -201,6 +201,7 @@ def test_a_detector_that_calls_nothing_wrong_has_no_precision() -> None:
         "noise_ap.head": 1.0,
         "noise_precision.head": None,
         "noise_recall.head": 0.0,
+        "noise_f1.head": 0.0,
     }
 
 
