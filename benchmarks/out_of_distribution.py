@@ -82,14 +82,14 @@ class OtherTestSet:
         Its vectors.
     labels : numpy.ndarray of int64, shape (n,)
         Its labels, those of the training set.
-    texts : list or None
+    texts : sequence or None
         Its texts, or pairs of texts, for classifiers that read them.
     """
 
     id: str
     vectors: NDArray[np.float32]
     labels: Labels
-    texts: list[Item] | None = None
+    texts: Sequence[Item] | None = None
 
 
 def load_other_test(entry: OutOfDistributionEntry, class_names: Sequence[str]) -> LabeledTexts:

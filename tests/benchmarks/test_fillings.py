@@ -76,13 +76,16 @@ def test_winogrande_and_winograd_schemas_become_pairs(local_hub: LocalHub) -> No
     )
     data = load_texts(entry.name, entry.options)
     assert data.class_names == ("1", "2")
-    for first, second in data.items[:5]:
+    for item in data.items[:5]:
+        assert not isinstance(item, str)
+        first, second = item
         assert "_" not in first
         assert first != second
         assert first.split()[-2:] == second.split()[-2:] == ["was", "new"]
     options = {"config": "wsc273", "fillings": Fillings.model_validate(WINOGRAD)}
     schemas = load_texts("hub:ErnestSDavis/winograd_wsc", options)
-    first, second = schemas.items[0]
+    assert schemas.second_texts is not None
+    first, second = schemas.texts[0], schemas.second_texts[0]
     assert first.startswith("the goal hit the market because the goal was")
     assert second.startswith("the goal hit the market because the market was")
 

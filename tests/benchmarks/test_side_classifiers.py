@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_text import SklearnDataset, TextDataset
 
-from benchmarks.classifiers import build_factory
+from benchmarks.classifiers import build_factory, with_model
 from benchmarks.results import ClassifierRecord, MethodRecord
 from benchmarks.side_classifiers import (
     KeptFactory,
@@ -75,11 +75,10 @@ def test_the_model_beside_is_fingerprinted_once(
     from benchmarks import side_classifiers
 
     asked: list[str] = []
-    original = side_classifiers.with_model
 
     def spy(record: ClassifierRecord) -> ClassifierRecord:
         asked.append(record.kind)
-        return original(record)
+        return with_model(record)
 
     monkeypatch.setattr(side_classifiers, "with_model", spy)
     known: dict[str, dict[str, Any]] = {}
