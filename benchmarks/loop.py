@@ -29,7 +29,7 @@ from benchmarks.labeled_samples import SampleSettings, draw_sample
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
 from benchmarks.memory import peak_memory
 from benchmarks.methods import StrategyContext, build_strategy, needed_recording
-from benchmarks.metrics import evaluate_predictions
+from benchmarks.metrics import evaluate_predictions, unweighted_f1
 from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_some_labels
 from benchmarks.out_of_distribution import OtherTestSet, judge_others
 from benchmarks.results import (
@@ -461,9 +461,10 @@ class _Loop:
     ) -> RoundRecord:
         data = self.data
         with self.watch.measure("evaluate"):
+            proba = _dense_proba(classifier, self.test_set)
             metrics, per_class = evaluate_predictions(
                 data.test_labels,
-                _dense_proba(classifier, self.test_set),
+                proba,
                 class_names=data.class_names,
                 minority=data.minority,
                 pool_prior=data.pool_prior,
@@ -474,6 +475,7 @@ class _Loop:
             epochs = _judged_epochs(classifier, data.test_labels)
             accuracies = epochs["test_accuracy"]
             metrics |= {"last_accuracy": accuracies[-1], "best_accuracy": max(accuracies)}
+        metrics |= unweighted_f1(data.test_labels, proba, data.minority)
         counts = data.counts(data.pool_labels[labeled])
         found = _found(data, counts)
         for name in found:

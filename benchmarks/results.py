@@ -234,6 +234,8 @@ class RoundRecord(_Record):
         instead ``noise_ap.<detector>`` (average precision of its ranking), ``noise_precision.``
         and ``noise_recall.<detector>`` (of the labels it calls wrong). Of batch selection
         ``accuracy`` and ``macro_f1``, and what :class:`benchmarks.batch_selection.Evaluation` has.
+        Where some classes are wanted and others not, ``unweighted_minority_f1`` and
+        ``unweighted_majority_f1``, on the test set as it is: what published numbers are.
         Of a fit on a number of labels also ``peak_memory``, in megabytes above what the process
         held before. Where epochs are judged, ``last_accuracy`` and ``best_accuracy`` over them, the
         latter by the test set itself. On each test set of another distribution

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from benchmarks.noise import (
     NoiseTask,
     detect_noise,
     flip_labels,
+    flip_some_labels,
     last_probabilities,
     later_epochs,
 )
@@ -229,11 +230,12 @@ def test_labels_of_easy_texts_are_flipped_after_a_fit_on_the_true_ones() -> None
     from small_text_ext.classifiers.crossfit import fit_dynamics
 
     true = task(MLP)
+    kinds: tuple[Literal["easy", "all"], ...] = ("easy", "all")
     easy, everywhere = (
         flip_some_labels(
-            NoiseSettings(noise=0.1, among=among), true.factory, true.train_set, 2, seed=4
+            NoiseSettings(noise=0.1, among=among), true.factory, true.train_set, 3, seed=4
         )
-        for among in ("easy", "all")
+        for among in kinds
     )
     wrong = np.flatnonzero(easy[1])
     labels = np.asarray(true.train_set.y)
