@@ -398,8 +398,8 @@ def run_selection(task: SelectionTask) -> SelectionResult:
     chosen, seconds, always = rows, 0.0, dict[str, float | None]()
     selector, num_vectors = None, 0
     if settings.is_core_set:
-        chosen, seconds = _core_set(task, labels, rows)
-        num_vectors = 0 if settings.proxy_classifier else len(rows) + len(held)
+        chosen, seconds, is_on_vectors = _core_set(task, labels, rows)
+        num_vectors = len(rows) + len(held) if is_on_vectors else 0
         always["selected_noisy"] = float(flipped[chosen].mean())
         always["selected_irrelevant"] = float(np.isin(task.labels[chosen], irrelevant).mean())
     else:
@@ -472,20 +472,22 @@ def _split(task: SelectionTask, irrelevant: Rows) -> tuple[Rows, Rows]:
     return np.setdiff1d(everything, held), held
 
 
-def _core_set(task: SelectionTask, labels: Labels, rows: Rows) -> tuple[Rows, float]:
+def _core_set(task: SelectionTask, labels: Labels, rows: Rows) -> tuple[Rows, float, bool]:
+    """Return what is kept, the seconds it took, and whether the proxy read frozen vectors."""
     from small_text_ext.classifiers.core_sets import core_set
     from small_text_ext.classifiers.crossfit import default_factory
 
     settings, start = task.settings, time.perf_counter()
     if settings.proxy_classifier is None:
-        train_set = task.vectors(labels)[rows]
+        train_set, is_on_vectors = task.vectors(labels)[rows], True
         factory: Any = default_factory(train_set)
     else:
         proxy = task.side(settings.proxy_classifier)
-        train_set, factory = proxy.pool_set(labels)[rows], proxy.factory
+        train_set, is_on_vectors = proxy.pool_set(labels)[rows], proxy.features == "vectors"
+        factory = proxy.factory
     method: Any = CORE_SETS[settings.score]
     kept = core_set(train_set, factory, method, settings.selected_fraction, seed=task.seed)
-    return rows[kept], time.perf_counter() - start
+    return rows[kept], time.perf_counter() - start, is_on_vectors
 
 
 def _proxy(task: SelectionTask) -> Any:  # noqa: ANN401

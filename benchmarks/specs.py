@@ -241,7 +241,9 @@ class PublishedNumber(_Entry):
     value : float
         The number, in the unit of ``metric``: shares and F1 between 0 and 1.
     metric : str
-        A summary of a result, such as ``final_accuracy`` or ``published_area_f1``.
+        A summary of a result, such as ``final_accuracy`` or ``published_area_f1``; or
+        ``epochs_to_accuracy_0.9``, see :func:`benchmarks.selection_tables.epochs_to_accuracy`, or
+        ``times_faster_steps``.
     dataset, classifier, method : str or None
         Names in the suite; None: the paper's number is not of one.
     spread : float or None
