@@ -56,6 +56,7 @@ UNLABELED = -1
 """small-text's mark of a text without a label."""
 
 _TIMED_TEXTS = 128
+_JUDGED = ("last_accuracy", "best_accuracy")
 
 
 @dataclass(frozen=True)
@@ -636,7 +637,8 @@ def summarize(records: Sequence[RoundRecord]) -> dict[str, float | None]:
     Returns
     -------
     dict of str to float or None
-        ``area_<metric>``, ``final_<metric>``, ``seconds_<step>``.
+        ``area_<metric>``, ``final_<metric>``, ``seconds_<step>``; where epochs are judged,
+        ``gain_last_accuracy`` and ``gain_best_accuracy`` from the first round to the last.
     """
     last = records[-1].metrics
     labels = [record.num_labeled if record.step is None else record.step for record in records]
@@ -649,4 +651,14 @@ def summarize(records: Sequence[RoundRecord]) -> dict[str, float | None]:
         f"seconds_{step}": sum(record.seconds.get(step, 0.0) for record in records)
         for step in ("query", "fit", "evaluate", "harness")
     }
-    return {**areas, **finals, **sums}
+    return {**areas, **finals, **_gains(records), **sums}
+
+
+def _gains(records: Sequence[RoundRecord]) -> dict[str, float | None]:
+    first, last = records[0].metrics, records[-1].metrics
+    pairs = {name: (first.get(name), last.get(name)) for name in _JUDGED}
+    return {
+        f"gain_{name}": end - start
+        for name, (start, end) in pairs.items()
+        if len(records) > 1 and start is not None and end is not None
+    }

@@ -344,7 +344,7 @@ class Suite(_Entry):
     @classmethod
     def _count_seeds(cls, value: Any) -> Any:  # noqa: ANN401 - raw TOML
         grid = value.get("seed_grid") if isinstance(value, dict) else None
-        if not isinstance(grid, list | tuple) or not all(type(n) is int for n in grid):
+        if not isinstance(grid, list | tuple) or not all(type(n) is int and n > 0 for n in grid):
             return value
         number = math.prod(grid)
         asked = value.get("seeds", number)

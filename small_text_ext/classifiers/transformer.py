@@ -211,19 +211,17 @@ class TransformerClassification(EncoderClassifier):
         )
         choice = resolve_model_arguments(model_args, cache_dir)
         self.model_args = choice.args
-        self.num_epochs = num_epochs
-        self.lr = float(lr)
+        self.num_epochs, self.min_steps = num_epochs, min_steps
+        self.lr, self.weight_decay = float(lr), weight_decay
         self.validations_per_epoch = validations_per_epoch
         self.device = device
         by_default = choice.batch_size or _DEFAULT_BATCH_SIZE
         self.batch_size = by_default if batch_size is None else batch_size
         self.max_tokens = max_tokens
         self.precision: Precision = resolve_amp_arguments(amp_args, precision)
-        self.weight_decay = weight_decay
         self.warmup = warmup
         self.lr_scheduler_type = lr_scheduler_type
         self.early_stopping_patience = early_stopping_patience
-        self.min_steps = min_steps
         self.group_by_length = group_by_length
         self.training_arguments = {**choice.training_arguments, **(training_arguments or {})}
         self.batch_selector = batch_selector

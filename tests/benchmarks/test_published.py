@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.parsing import parse_suite, published_names, read_suite
+from benchmarks.planning import make_plan
 from benchmarks.published import (
     NUM_EXPERIMENTS,
     PublishedExperiment,
@@ -246,6 +247,15 @@ def test_one_method_of_anchoral_runs(local_hub: LocalHub, tmp_path: Path) -> Non
 
 def test_one_method_of_lightly_runs(local_hub: LocalHub, tmp_path: Path) -> None:
     check_curve("lightly-sst2", tmp_path, ("k-center-product",))
+
+
+def test_a_plan_encodes_nothing_where_vectors_are_published(
+    local_hub: LocalHub, tmp_path: Path
+) -> None:
+    run = prepare_small("anchoral-wikitoxic", tmp_path, small("anchoral-wikitoxic"), ("random",))
+    plan = make_plan(run)
+    assert plan.texts == 0
+    assert plan.hours > 0
 
 
 @pytest.mark.slow

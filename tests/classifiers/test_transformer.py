@@ -424,7 +424,7 @@ def test_balanced_classes_find_the_rare_one() -> None:
 def test_a_small_training_set_is_gone_through_more_often(
     min_steps: int | None, num_texts: int, num_steps: int
 ) -> None:
-    options = {"num_epochs": 2, "batch_size": 4, "validation_set_size": 0}
+    options: dict[str, Any] = {"num_epochs": 2, "batch_size": 4, "validation_set_size": 0}
     if num_texts == 6:
         options |= {"batch_size": 6}
     clf = classifier(min_steps=min_steps, **options).fit(texts.single(num_texts))
