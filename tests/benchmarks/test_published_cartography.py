@@ -43,6 +43,9 @@ def suite_of(name: str, folder: Path) -> Suite:
             for other in dataset.get("out_of_distribution", ()):
                 if other["name"].startswith("csv:"):
                     other["name"] = f"csv:{file}"
+        # As many steps as a small query has labels.
+        if "dal" in raw["methods"]:
+            raw["methods"]["dal"]["num_iterations"] = 2
 
     return small_suite(name, change)
 
@@ -84,5 +87,3 @@ def test_every_unit_runs(name: str, local_hub: LocalHub, tmp_path: Path) -> None
         last = result.rounds[-1].metrics
         assert expected <= set(last)
         assert any(key.startswith(("accuracy", "noise_f1")) for key in last)
-    if name == "carto-cal":
-        assert {len(r.rounds) for r in run_suite(suite, tmp_path / "again")} == {3}
