@@ -71,6 +71,8 @@ def small_suite(name: str, change: Callable[[dict[str, Any]], None] = lambda raw
         for key in loop:
             dataset.pop(key, None)
     for classifier in raw["classifiers"].values():
+        if classifier["kind"].startswith("sklearn:"):
+            continue
         classifier |= {"num_epochs": 1, "batch_size": 2}
         if "validations_per_epoch" in classifier:
             classifier["validations_per_epoch"] = 1
