@@ -10,14 +10,25 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.irreducible import find_irreducible
+from benchmarks.kinds import Features
 from benchmarks.noise import flip_labels
+from benchmarks.side_classifiers import (
+    IRREDUCIBLE,
+    PROXY,
+    SideClassifier,
+    check_vocabulary,
+    new_side_model,
+    side_record,
+    side_title,
+)
 
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -33,7 +44,6 @@ CORE_SETS: Mapping[str, str] = {
 
 _HOLD_OUT_DRAWS, _CLASS_DRAWS = 31, 32
 _FOLDS = 5
-_KEPT_ALIVE = 8
 
 
 @dataclass(frozen=True)
@@ -57,8 +67,26 @@ class SelectionSettings:
         them out of fold.
     num_folds : int, default=5
         Folds without a hold-out set; 2 is the paper's variant.
+    hold_out_used : float, default=1.0
+        Share of what is set aside, class by class, that irreducible losses are learnt from; the
+        rest is used by nobody, so that what is trained stays the same.
+    irreducible_classifier : mapping or None, default=None
+        The classifier behind irreducible losses, see :mod:`benchmarks.side_classifiers`; on a
+        hold-out set its epoch is the one of the lowest loss on what is trained, as published. None
+        is logistic regression on the frozen vectors.
     irreducible_temperature : float, "fit" or "sharp", default="sharp"
-        Scales the probabilities behind irreducible losses.
+        Scales the probabilities behind irreducible losses; 1.0 leaves them, as published.
+    irreducible_smallest : float, default=1e-3
+        Probabilities are raised to it first; the smaller, the nearer to what is published.
+    update_irreducible : bool, default=False
+        Let the model behind irreducible losses go on learning from what is selected, at a hundredth
+        of the rate: the authors' ablation. It needs a hold-out set, and an
+        ``irreducible_classifier`` that reads what the trained one reads. Its losses are neither
+        scaled nor clipped.
+    proxy_classifier : mapping or None, default=None
+        A cheaper classifier that scores candidates in the place of the trained one, and learns from
+        what is selected; of a core-set, the one that chooses it. None is the trained one, and of a
+        core-set logistic regression on the frozen vectors.
     passes : float, default=1.0
         Multiplies the classifier's epochs: what a score saves in forward passes may go into steps.
     lr : float or None, default=None
@@ -79,7 +107,12 @@ class SelectionSettings:
     irrelevant: float = 0.0
     hold_out: float = 0.0
     num_folds: int = _FOLDS
+    hold_out_used: float = 1.0
+    irreducible_classifier: Mapping[str, Any] | None = None
     irreducible_temperature: float | Literal["fit", "sharp"] = "sharp"
+    irreducible_smallest: float = 1e-3
+    update_irreducible: bool = False
+    proxy_classifier: Mapping[str, Any] | None = None
     passes: float = 1.0
     lr: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -98,11 +131,43 @@ class SelectionSettings:
             raise ValueError(f"passes is {self.passes}: pass a number above 0.")
         if self.lr is not None and not self.lr > 0:
             raise ValueError(f"lr is {self.lr}: pass a number above 0.")
+        self._check_sides()
         if self.is_core_set:
             if self.options:
                 raise TypeError(f"{self.score} takes no {', '.join(self.options)}: leave it out.")
             return
-        self.selector()
+        self._check_proxy(self.selector())
+
+    def _check_sides(self) -> None:
+        for name in (IRREDUCIBLE, PROXY):
+            if getattr(self, name) is not None:
+                side_record(getattr(self, name), name)
+        if not 0 < self.hold_out_used <= 1:
+            raise ValueError(
+                f"hold_out_used is {self.hold_out_used}: pass a share above 0 and at most 1."
+            )
+        if self.hold_out_used < 1 and not self.hold_out:
+            raise ValueError("hold_out_used is a share of what is set aside: pass hold_out, too.")
+        if not 0 < self.irreducible_smallest < 0.5:
+            raise ValueError(
+                f"irreducible_smallest is {self.irreducible_smallest}: pass a probability above 0 "
+                "and below 0.5."
+            )
+        updates = self.hold_out and self.irreducible_classifier is not None
+        if self.update_irreducible and not updates:
+            raise ValueError(
+                "update_irreducible goes on training a model of a hold-out set: pass hold_out and "
+                "irreducible_classifier, too."
+            )
+
+    def _check_proxy(self, selector: Any) -> None:  # noqa: ANN401
+        if self.proxy_classifier is None:
+            return
+        if not selector.score.needs_logits or selector.num_samples > 1:
+            raise ValueError(
+                f"proxy_classifier makes one pass over the candidates, which {self.score} has no "
+                "use for: leave it out, or take a score of one pass, such as 'reducible_loss'."
+            )
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> SelectionSettings:
@@ -125,6 +190,21 @@ class SelectionSettings:
     def is_uniform(self) -> bool:
         """Whether it chooses at random."""
         return self.score == "uniform"
+
+    @property
+    def irreducible_source(self) -> str:
+        """Where irreducible losses come from, in words.
+
+        Examples
+        --------
+        >>> SelectionSettings(hold_out=0.5, hold_out_used=0.25).irreducible_source
+        'hold-out of 0.5, 0.25 of it used'
+        """
+        parts = [f"hold-out of {self.hold_out:g}" if self.hold_out else f"{self.num_folds} folds"]
+        parts += [f"{self.hold_out_used:g} of it used"] if self.hold_out_used < 1 else []
+        if self.irreducible_classifier is not None:
+            parts.append(side_title(self.irreducible_classifier))
+        return ", ".join([*parts, *(["updated"] if self.update_irreducible else [])])
 
     @property
     def needs_irreducible(self) -> bool:
@@ -174,6 +254,12 @@ class SelectionTask:
     vector_seconds : float, default=0.0
         What a vector took to make, in seconds: on the bill of a classifier that does not work on
         vectors itself, where irreducible losses or a proxy need them.
+    features : {"vectors", "texts"}, default="vectors"
+        What the classifier reads.
+    side_classifier : callable or None, default=None
+        Makes a classifier beside of its record; None: the settings name none.
+    judge : callable or None, default=None
+        From the fitted classifier to further metrics, of the last evaluation.
     """
 
     settings: SelectionSettings
@@ -188,6 +274,35 @@ class SelectionTask:
     seed: int
     key: str
     vector_seconds: float = 0.0
+    features: Features = "vectors"
+    side_classifier: Callable[[Mapping[str, Any]], SideClassifier] | None = None
+    judge: Callable[[Any], Mapping[str, float | None]] | None = None
+
+    def side(self, named: Mapping[str, Any]) -> SideClassifier:
+        """Return a classifier that the settings name."""
+        if self.side_classifier is None:
+            raise ValueError(
+                "The settings name a classifier: pass side_classifier, which makes it."
+            )
+        return self.side_classifier(named)
+
+    def beside(self, named: Mapping[str, Any]) -> SideClassifier:
+        """Return a classifier that is shown what the trained one is shown.
+
+        Raises
+        ------
+        ValueError
+            If it reads something else.
+        """
+        side = self.side(named)
+        if side.features != self.features:
+            raise ValueError(
+                f"The trained classifier reads {self.features}, and the one beside it reads "
+                f"{side.features}: name one of the same kind."
+            )
+        if self.features == "texts":
+            check_vocabulary(self.factory.new(), side.factory.new())
+        return side
 
 
 @dataclass(frozen=True)
@@ -222,15 +337,6 @@ class SelectionResult:
 
     evaluations: tuple[Evaluation, ...]
     rows: Rows
-
-
-@dataclass(frozen=True)
-class _Irreducible:
-    """Irreducible losses of the pool, NaN for what is not trained; their cost and their model."""
-
-    losses: NDArray[np.float64]
-    seconds: float
-    accuracy: float
 
 
 def structured_flips(
@@ -290,20 +396,20 @@ def run_selection(task: SelectionTask) -> SelectionResult:
     test_rows = np.flatnonzero(~np.isin(task.test_labels, irrelevant))
     rows, held = _split(task, irrelevant)
     chosen, seconds, always = rows, 0.0, dict[str, float | None]()
-    selector = None
+    selector, num_vectors = None, 0
     if settings.is_core_set:
-        chosen, seconds = _core_set(task, labels, rows)
+        chosen, seconds, is_on_vectors = _core_set(task, labels, rows)
+        num_vectors = len(rows) + len(held) if is_on_vectors else 0
         always["selected_noisy"] = float(flipped[chosen].mean())
         always["selected_irrelevant"] = float(np.isin(task.labels[chosen], irrelevant).mean())
     else:
-        losses = None
+        beside: dict[str, Any] = {"scorer": _proxy(task)}
         if settings.needs_irreducible:
-            found = _irreducible(task, labels, rows, held, test_rows)
-            losses, seconds = found.losses[chosen], found.seconds
+            found = find_irreducible(task, labels, rows, held, test_rows)
+            beside |= {"irreducible": found.losses[chosen], "irreducible_model": found.model}
+            seconds, num_vectors = found.seconds, found.num_vectors
             always["irreducible_accuracy"] = found.accuracy
-        selector = settings.selector(
-            irreducible=losses, known_noisy=np.flatnonzero(flipped[chosen])
-        )
+        selector = settings.selector(known_noisy=np.flatnonzero(flipped[chosen]), **beside)
         selector.irrelevant = np.isin(task.labels[chosen], irrelevant)
     recorder = _CurveRecorder(task.test_set[test_rows], selector)
     clf = _classifier(task, recorder, selector)
@@ -313,8 +419,10 @@ def run_selection(task: SelectionTask) -> SelectionResult:
         _evaluation(recorder, epoch, task.test_labels[test_rows], len(chosen), clf.batch_size)
         for epoch in range(len(recorder.predicted))
     ]
-    if settings.is_core_set or settings.needs_irreducible:
-        seconds += task.vector_seconds * (len(rows) + len(held))
+    if task.judge is not None:
+        last = evaluations[-1]
+        evaluations[-1] = replace(last, metrics={**last.metrics, **task.judge(clf)})
+    seconds += task.vector_seconds * num_vectors
     return SelectionResult(_with_beginning(evaluations, always, seconds), chosen)
 
 
@@ -364,52 +472,29 @@ def _split(task: SelectionTask, irrelevant: Rows) -> tuple[Rows, Rows]:
     return np.setdiff1d(everything, held), held
 
 
-_known: dict[str, _Irreducible] = {}
-"""Irreducible losses of the last few settings: the scores of one seed share them."""
-
-
-def _irreducible(
-    task: SelectionTask, labels: Labels, rows: Rows, held: Rows, test_rows: Rows
-) -> _Irreducible:
-    from small_text_ext.classifiers.reducible_loss import (
-        CrossFitIrreducibleLoss,
-        HoldOutIrreducibleLoss,
-    )
-
-    settings = task.settings
-    changed = ("lr", "options", "passes", "score", "selected_fraction")
-    key = task.key + str({k: v for k, v in vars(settings).items() if k not in changed})
-    if key in _known:
-        return _known[key]
-    vectors = task.vectors(labels)
-    train, taught = vectors[rows], rows
-    start = time.perf_counter()
-    temperature = settings.irreducible_temperature
-    source: Any = CrossFitIrreducibleLoss(num_folds=settings.num_folds, temperature=temperature)
-    if len(held):
-        taught = held
-        source = HoldOutIrreducibleLoss(vectors[held], absent="high", temperature=temperature)
-    values = np.full(len(labels), np.nan)
-    values[rows] = source.losses(train, labels[rows], task.seed).losses
-    seconds = time.perf_counter() - start
-    judged = source.judge(vectors[taught], task.test_vectors[test_rows], task.num_classes)
-    accuracy = float((judged.argmax(axis=1) == task.test_labels[test_rows]).mean())
-    while len(_known) >= _KEPT_ALIVE:
-        _known.pop(next(iter(_known)))
-    _known[key] = _Irreducible(values, seconds, accuracy)
-    return _known[key]
-
-
-def _core_set(task: SelectionTask, labels: Labels, rows: Rows) -> tuple[Rows, float]:
+def _core_set(task: SelectionTask, labels: Labels, rows: Rows) -> tuple[Rows, float, bool]:
+    """Return what is kept, the seconds it took, and whether the proxy read frozen vectors."""
     from small_text_ext.classifiers.core_sets import core_set
     from small_text_ext.classifiers.crossfit import default_factory
 
-    start = time.perf_counter()
-    vectors = task.vectors(labels)[rows]
-    method: Any = CORE_SETS[task.settings.score]
-    fraction = task.settings.selected_fraction
-    kept = core_set(vectors, default_factory(vectors), method, fraction, seed=task.seed)
-    return rows[kept], time.perf_counter() - start
+    settings, start = task.settings, time.perf_counter()
+    if settings.proxy_classifier is None:
+        train_set, is_on_vectors = task.vectors(labels)[rows], True
+        factory: Any = default_factory(train_set)
+    else:
+        proxy = task.side(settings.proxy_classifier)
+        train_set, is_on_vectors = proxy.pool_set(labels)[rows], proxy.features == "vectors"
+        factory = proxy.factory
+    method: Any = CORE_SETS[settings.score]
+    kept = core_set(train_set, factory, method, settings.selected_fraction, seed=task.seed)
+    return rows[kept], time.perf_counter() - start, is_on_vectors
+
+
+def _proxy(task: SelectionTask) -> Any:  # noqa: ANN401
+    named = task.settings.proxy_classifier
+    if named is None:
+        return None
+    return new_side_model(task.beside(named), task.num_classes, task.seed)
 
 
 def _classifier(task: SelectionTask, recorder: _CurveRecorder, selector: Any) -> Any:  # noqa: ANN401

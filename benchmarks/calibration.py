@@ -24,6 +24,7 @@ from benchmarks.results import (
     UnitSpec,
     canonical_json,
 )
+from benchmarks.side_classifiers import without_text_sides
 from benchmarks.splits import Rows, seed_triple
 from benchmarks.units import PreparedDataset
 from small_text_ext._random import preserved_global_state
@@ -151,7 +152,7 @@ class Calibration:
         if on_texts(classifier) and changes_classifier(method.strategy):
             # What a ceiling changes are parameters of the classifier, not of the stand-in.
             method = method.model_copy(update={"params": {}})
-        records = {"classifier": _on_vectors(classifier), "method": method}
+        records = {"classifier": _on_vectors(classifier), "method": without_text_sides(method)}
         key = canonical_json([record.model_dump(mode="json") for record in records.values()])
         if key not in self._queries:
             spec = self.spec.model_copy(update=records)

@@ -208,7 +208,7 @@ DATASETS: Mapping[str, DatasetSpec] = {
         ),
         DatasetSpec(
             name="csv:",
-            description="csv:PATH, columns text, label and optionally split, label2, group",
+            description="csv:PATH, columns text, label and optionally text2, split, label2, group",
             licence="your own",
             source="a file",
             loader="benchmarks.user_data:load_csv",

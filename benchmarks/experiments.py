@@ -23,6 +23,7 @@ from benchmarks.results import (
     ZERO_SHOT,
     MethodRecord,
 )
+from benchmarks.side_classifiers import reads_texts
 from benchmarks.suggestions import SuiteError, unknown_name
 from benchmarks.zero_shot import ZeroShotSettings
 
@@ -165,19 +166,33 @@ def _check_subset(params: Params) -> None:
 
 def _noise_passes(params: Params) -> float:
     # One fit on all labels, one with further flips, and one on all but one fold for each fold.
-    return 2.0 + NoiseSettings(**params).num_folds - 1.0
+    settings = NoiseSettings(**params)
+    return _noise_maps(settings) + settings.num_folds - 1.0
 
 
 def _noise_fits(params: Params) -> int:
     settings = NoiseSettings(**params)
-    return 2 + settings.num_folds * (1 + settings.num_repeats)
+    return _noise_maps(settings) + settings.num_folds * (1 + settings.num_repeats)
+
+
+def _noise_maps(settings: NoiseSettings) -> int:
+    return 3 if settings.among == "easy" else 2
 
 
 def _selection_passes(params: Params) -> float:
     settings = SelectionSettings.from_params(params)
     # A forward pass is a third of a step, and each epoch is followed by one over the test set.
     scoring = _FORWARD_SHARE if settings.is_scored else 0.0
-    return settings.passes * (settings.selected_fraction + scoring + _EVALUATION_SHARE)
+    own = settings.passes * (settings.selected_fraction + scoring + _EVALUATION_SHARE)
+    return own + _irreducible_passes(settings)
+
+
+def _irreducible_passes(settings: SelectionSettings) -> float:
+    # A classifier behind irreducible losses counts as if it were the trained one.
+    if settings.irreducible_classifier is None or not settings.needs_irreducible:
+        return 0.0
+    share = settings.hold_out * settings.hold_out_used
+    return share if settings.hold_out else settings.num_folds - 1.0
 
 
 def _selection_fits(params: Params) -> int:
@@ -212,7 +227,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         is_recorded=True,
     ),
     NOISE_DETECTION: Experiment(
-        parameters=lambda: frozenset({"noise", "num_folds", "num_repeats"}),
+        parameters=lambda: frozenset({"noise", "num_folds", "num_repeats", "among"}),
         required=frozenset({"noise"}),
         passes=_noise_passes,
         fits=_noise_fits,
@@ -229,6 +244,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         is_recorded=True,
         fits_vectors=True,
         costless=frozenset({"noise", "noise_kind"}),
+        reads_texts=reads_texts,
     ),
     LABELED_SAMPLE: Experiment(
         parameters=lambda: frozenset({"per_class", "max_labels"}),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.datasets import DATASETS, LabeledTexts, MissingSourceError, encode_labels
+from benchmarks.fillings import Fillings, filled_pairs
 from benchmarks.given_vectors import GivenVectors
 from benchmarks.suggestions import SuiteError
 from small_text_ext._extras import require_extra
@@ -73,6 +74,8 @@ class HubOptions:
         Leave out items with the label -1.
     embeddings : EmbeddingsOptions or None, default=None
         Vectors that come with the data.
+    fillings : Fillings or None, default=None
+        Makes pairs of texts with a gap, filled with one word or another.
     """
 
     config: str | None = None
@@ -86,6 +89,7 @@ class HubOptions:
     label_groups: Mapping[str, Sequence[int | str]] | None = None
     drop_unlabeled: bool = False
     embeddings: EmbeddingsOptions | None = None
+    fillings: Fillings | None = None
 
 
 def open_hub(location: str, config: str | None = None, revision: str | None = None) -> Any:  # noqa: ANN401
@@ -146,15 +150,16 @@ def load_hub(location: str, **options: Any) -> LabeledTexts:  # noqa: ANN401
     text = source.column("text_column", chosen.text_column, TEXT_COLUMNS)
     label = source.column("label_column", chosen.label_column, LABEL_COLUMNS)
     labels, names = _labels(source, chosen, label)
+    texts, second_texts = _items(source, chosen, text)
     data = LabeledTexts(
         name=source.name,
-        texts=source.texts(text),
+        texts=texts,
         labels=labels,
         class_names=names,
         licence=DATASETS["hub:"].licence,
         source=f"{location}@{chosen.revision}" if chosen.revision else location,
         is_test=source.is_test(),
-        second_texts=_second_texts(source, chosen.second_text_column),
+        second_texts=second_texts,
         vectors=None if chosen.embeddings is None else _vectors(source, chosen.embeddings),
     )
     return _labeled_only(data, chosen.drop_unlabeled)
@@ -262,10 +267,37 @@ def _is_cell(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, str | int | float) and value == value
 
 
-def _second_texts(source: _Source, column: str | None) -> tuple[str, ...] | None:
-    if column is None:
-        return None
-    return source.texts(source.column("second_text_column", column))
+def _items(
+    source: _Source, options: HubOptions, column: str
+) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """Return the texts and, where items are pairs, the second texts."""
+    texts = source.texts(column)
+    if options.fillings is not None:
+        return _filled(source, options.fillings, texts)
+    if options.second_text_column is None:
+        return texts, None
+    second = source.column("second_text_column", options.second_text_column)
+    return texts, source.texts(second)
+
+
+def _filled(
+    source: _Source, fillings: Fillings, texts: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    hint = "neither a text nor a list of texts: change fillings in the suite's data set."
+    found = [
+        source.values(
+            source.column("fillings", name), lambda v: isinstance(v, list) or _is_cell(v), hint
+        )
+        for name in (*fillings.columns, fillings.position, fillings.replaced)
+        if name is not None
+    ]
+    words, places = found[: len(fillings.columns)], found[len(fillings.columns) :]
+    choices = words[0] if len(words) == 1 else list(zip(*words, strict=True))
+    pairs = filled_pairs(
+        source.name, texts, choices, fillings.mark, list(zip(*places, strict=True))
+    )
+    first, second = zip(*pairs, strict=True)
+    return first, second
 
 
 def _labels(

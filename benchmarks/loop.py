@@ -30,7 +30,8 @@ from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
 from benchmarks.memory import peak_memory
 from benchmarks.methods import StrategyContext, build_strategy, needed_recording
 from benchmarks.metrics import evaluate_predictions, unweighted_f1
-from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_labels
+from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_some_labels
+from benchmarks.out_of_distribution import OtherTestSet, judge_others
 from benchmarks.results import (
     BATCH_SELECTION,
     FULL_DATA,
@@ -43,6 +44,7 @@ from benchmarks.results import (
     UnitSpec,
     canonical_json,
 )
+from benchmarks.side_classifiers import SideClassifier, side_record
 from benchmarks.splits import Rows, draw_rows
 from benchmarks.statistics import normalized_area
 from benchmarks.zero_shot import ZeroShotSettings, entailed_description, nearest_description
@@ -81,6 +83,8 @@ class UnitData:
         The wanted ones.
     pool_texts, test_texts : list of str, list of (str, str), or None
         The texts of both, or the pairs of them, for classifiers that are fitted on texts.
+    others : tuple of OtherTestSet
+        Test sets of other distributions.
     """
 
     pool_vectors: Any
@@ -93,6 +97,7 @@ class UnitData:
     minority: tuple[int, ...]
     pool_texts: list[Item] | None = None
     test_texts: list[Item] | None = None
+    others: tuple[OtherTestSet, ...] = ()
 
     @cached_property
     def pool_matrix(self) -> Vectors:
@@ -119,6 +124,11 @@ class UnitData:
         """Return the test set as a small-text dataset."""
         x = self.test_vectors if features == "vectors" else self.test_texts
         return self._dataset(features, x, self.test_labels)
+
+    def other_set(self, features: Features, other: OtherTestSet) -> Any:  # noqa: ANN401
+        """Return a test set of another distribution as a small-text dataset."""
+        x = other.vectors if features == "vectors" else other.texts
+        return self._dataset(features, x, other.labels)
 
     def _dataset(self, features: Features, x: Any, labels: Labels) -> Any:  # noqa: ANN401
         from small_text import SklearnDataset
@@ -227,6 +237,7 @@ class _Loop:
     def __init__(self, spec: UnitSpec, data: UnitData, device: str | None) -> None:
         self.spec = spec
         self.data = data
+        self.device = device
         self.watch = Stopwatch()
         self.features = classifier_kind(spec.classifier.kind).features
         self.test_set = data.test_set(self.features)
@@ -324,7 +335,11 @@ class _Loop:
         start = time.perf_counter()
         data, seed = self.data, self.spec.seed
         settings = NoiseSettings(**self.spec.method.params)
-        labels, flipped = flip_labels(data.pool_labels, data.num_classes, settings.noise, seed.data)
+        pool = data.pool_set(self.features, data.pool_labels)
+        with _seeded(seed.model, 0):
+            labels, flipped = flip_some_labels(
+                settings, self.base_factory, pool, data.num_classes, seed.data
+            )
         task = NoiseTask(
             settings,
             self.base_factory,
@@ -362,6 +377,9 @@ class _Loop:
             seed=seed.data,
             key=_data_key(self.spec),
             vector_seconds=self._seconds_of_a_vector(),
+            features=self.features,
+            side_classifier=self._side_classifier,
+            judge=self._other_accuracies,
         )
         with _seeded(seed.model, 0):
             found = run_selection(task)
@@ -371,6 +389,14 @@ class _Loop:
         return tuple(
             _evaluation_record(number, each, counts, 0.0 if number else max(0.0, total - measured))
             for number, each in enumerate(found.evaluations)
+        )
+
+    def _side_classifier(self, named: Mapping[str, Any]) -> SideClassifier:
+        data, classifier = self.data, side_record(named)
+        features = classifier_kind(classifier.kind).features
+        factory = build_factory(classifier, data.num_classes, self.spec.seed.model, self.device)
+        return SideClassifier(
+            factory, partial(data.pool_set, features), data.test_set(features), features
         )
 
     def _seconds_of_a_vector(self) -> float:
@@ -444,6 +470,7 @@ class _Loop:
                 minority=data.minority,
                 pool_prior=data.pool_prior,
             )
+            metrics |= self._other_accuracies(classifier)
         epochs: dict[str, tuple[float, ...]] = {}
         if _judges_epochs(self.spec):
             epochs = _judged_epochs(classifier, data.test_labels)
@@ -471,6 +498,14 @@ class _Loop:
             seconds=self._seconds(steps, start),
             epochs=epochs,
             **diagnostics,
+        )
+
+    def _other_accuracies(self, classifier: Any) -> dict[str, float | None]:  # noqa: ANN401
+        """Judge a fitted classifier by the test sets of other distributions."""
+        data = self.data
+        return judge_others(
+            lambda other: _dense_proba(classifier, data.other_set(self.features, other)),
+            data.others,
         )
 
     def _seconds(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from benchmarks.classifiers import build_factory
 from benchmarks.experiments import EXPERIMENTS, check_experiment, is_one_shot, try_experiment
 from benchmarks.results import (
     BATCH_SELECTION,
@@ -23,6 +24,7 @@ from benchmarks.results import (
     ZERO_SHOT,
     MethodRecord,
 )
+from benchmarks.side_classifiers import is_nested_classifier, side_record
 from benchmarks.suggestions import SuiteError, unknown_name
 
 HOST_PREFIX = "small_text."
@@ -40,6 +42,7 @@ Recording = Literal["training", "held-out"]
 _MAPPED_STRATEGIES = {"CartographyFilter", "CartographyActiveLearning"}
 _WAVERING = "DynamicsUncertainty"
 _NESTED = {"strategy", "base", "params"}
+_TWO = 2
 
 
 @dataclass(frozen=True)
@@ -376,12 +379,7 @@ def _build(
 ) -> Any:  # noqa: ANN401
     cls = strategy_class(strategy)
     parameters = _parameters(cls)
-    kwargs = {
-        name: _build(value["strategy"], value["base"], value["params"], context)
-        if _is_nested(value)
-        else value
-        for name, value in params.items()
-    }
+    kwargs = {name: _built_value(name, value, context) for name, value in params.items()}
     if base is not None:
         kwargs[_BASE] = _build(base, None, {}, context)
     if kwargs.get(_EMBEDDINGS) == CLASSIFIER_VECTORS:
@@ -393,3 +391,13 @@ def _build(
     if "minority_anchor_selector" in kwargs:
         kwargs.setdefault("minority_classes", list(context.minority))
     return cls(**kwargs)
+
+
+def _built_value(name: str, value: Any, context: StrategyContext) -> Any:  # noqa: ANN401
+    """Return a parameter's value, with the strategy or the factory that it stands for."""
+    if _is_nested(value):
+        return _build(value["strategy"], value["base"], value["params"], context)
+    if is_nested_classifier(value):
+        # What a strategy trains itself tells two things apart: labelled from unlabelled, say.
+        return build_factory(side_record(value, name), _TWO, context.seed)
+    return value

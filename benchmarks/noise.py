@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,7 @@ DETECTORS: Mapping[str, str] = {
 _FLIP_DRAWS = 21
 _FOLDS = 5
 _REPEATS = 3
+_EASY_SHARE = 1 / 3
 _logger = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
 
@@ -76,6 +77,9 @@ class NoiseSettings:
         Folds of all detectors that judge out of fold.
     num_repeats : int, default=3
         How often the folds are dealt for the repeated rows.
+    among : {"all", "easy"}, default="all"
+        Which labels are flipped: any, or as published those of the easiest third, of which one more
+        fit on the true labels makes the map.
 
     Raises
     ------
@@ -86,6 +90,7 @@ class NoiseSettings:
     noise: float
     num_folds: int = _FOLDS
     num_repeats: int = _REPEATS
+    among: Literal["all", "easy"] = "all"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -97,6 +102,13 @@ class NoiseSettings:
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} is {value!r}: pass an integer of at least {least}.")
+        if self.among not in ("all", "easy"):
+            raise ValueError(f"among is {self.among!r}: pass 'all' or 'easy'.")
+        if self.among == "easy" and self.noise > _EASY_SHARE:
+            raise ValueError(
+                f"noise is {self.noise}, and the easiest texts are a third: pass at most that, or "
+                "among='all'."
+            )
 
 
 @dataclass(frozen=True)
@@ -169,7 +181,7 @@ class NoiseResult:
     notes: tuple[str, ...] = ()
 
     def metrics(self, flipped: Mask) -> dict[str, float | None]:
-        """Return ``noise_ap.<detector>``, and precision and recall of what it calls wrong.
+        """Return ``noise_ap.<detector>``, and precision, recall and F1 of what it calls wrong.
 
         Parameters
         ----------
@@ -190,6 +202,7 @@ class NoiseResult:
                 hits, called = int((each.suspected & flipped).sum()), int(each.suspected.sum())
                 found[f"noise_precision.{each.name}"] = hits / called if called else None
                 found[f"noise_recall.{each.name}"] = hits / int(flipped.sum())
+                found[f"noise_f1.{each.name}"] = 2 * hits / (called + int(flipped.sum()))
         return found
 
     def seconds(self) -> dict[str, float]:
@@ -234,6 +247,45 @@ def flip_labels(labels: Labels, num_classes: int, noise: float, seed: int) -> tu
     flipped = np.zeros(len(labels), dtype=bool)
     flipped[order[: max(1, round(noise * len(labels)))]] = True
     return np.where(flipped, (labels + shifts) % num_classes, labels), flipped
+
+
+def flip_some_labels(
+    settings: NoiseSettings,
+    factory: Any,  # noqa: ANN401
+    train_set: Any,  # noqa: ANN401
+    num_classes: int,
+    seed: int,
+) -> tuple[Labels, Mask]:
+    """Flip labels of a pool, any or those of easy texts.
+
+    Parameters
+    ----------
+    settings : NoiseSettings
+        How many, and among which.
+    factory : TrainedClassifierFactory
+        Makes the classifier that maps the pool.
+    train_set : small_text.data.Dataset
+        The pool with its true labels.
+    num_classes : int
+        Number of classes.
+    seed : int
+        Same seed, same flips.
+
+    Returns
+    -------
+    labels : numpy.ndarray of int64, shape (n,)
+        With the wrong ones.
+    flipped : numpy.ndarray of bool, shape (n,)
+        Which are wrong.
+    """
+    from small_text_ext.classifiers.crossfit import fit_dynamics
+    from small_text_ext.training.label_noise import flip_easy_labels
+
+    if settings.among == "all":
+        return flip_labels(train_set.y, num_classes, settings.noise, seed)
+    dynamics = fit_dynamics(factory, train_set)
+    labels, rows = flip_easy_labels(dynamics, settings.noise, seed=seed)
+    return labels, np.isin(np.arange(len(labels)), rows)
 
 
 def detect_noise(task: NoiseTask) -> NoiseResult:

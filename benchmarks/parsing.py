@@ -232,7 +232,7 @@ def dataset_entry(content: Mapping[str, Any]) -> DatasetEntry:
 
 
 def _resolved(suite: Suite, name: str) -> MethodEntry:
-    """Put the methods that a method refers to in the place of their names.
+    """Put the methods and classifiers that a method refers to in the place of their names.
 
     Which parameters they have depends on the data set, so they stay entries here; the reference
     holds even where a selection leaves the method itself out.
@@ -248,6 +248,11 @@ def _resolved(suite: Suite, name: str) -> MethodEntry:
 
 
 def _resolved_value(suite: Suite, method: str, value: Any) -> Any:  # noqa: ANN401 - raw TOML
+    if _is_reference(value, "classifier"):
+        named = str(value["classifier"])
+        if named not in suite.classifiers:
+            raise unknown_name(f"classifier that '{method}' refers to", named, suite.classifiers)
+        return suite.classifiers[named]
     if not _is_reference(value):
         return value
     name = str(value["method"])
@@ -260,8 +265,8 @@ def _resolved_value(suite: Suite, method: str, value: Any) -> Any:  # noqa: ANN4
     return other
 
 
-def _is_reference(value: Any) -> bool:  # noqa: ANN401 - raw TOML
-    return isinstance(value, dict) and set(value) == {"method"}
+def _is_reference(value: Any, to: str = "method") -> bool:  # noqa: ANN401 - raw TOML
+    return isinstance(value, dict) and set(value) == {to}
 
 
 def _gather_method(name: str, table: Any) -> Any:  # noqa: ANN401 - raw TOML

@@ -154,13 +154,15 @@ def _missing_texts(run: Run) -> dict[str, int]:
     """Count the texts to encode; data sets that share their texts count once."""
     choice, encoder = run.suite.encoder, run.encoder
     seen: set[Path] = set()
-    found = {}
+    found: dict[str, int] = {}
     for dataset in run.pending_datasets:
-        arguments = (dataset.data, encoder, choice.precision, choice.storage_dtype)
-        folder = embeddings_folder(*arguments)
-        if folder not in seen:
-            found[dataset.record.id] = missing_texts(*arguments)
-            seen.add(folder)
+        for data in (dataset.data, *dataset.others.values()):
+            arguments = (data, encoder, choice.precision, choice.storage_dtype)
+            folder = embeddings_folder(*arguments)
+            if folder not in seen:
+                number = found.get(dataset.record.id, 0)
+                found[dataset.record.id] = number + missing_texts(*arguments)
+                seen.add(folder)
     return found
 
 

@@ -56,6 +56,15 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class OtherDatasetRecord(_Record):
+    """A test set of another distribution: its id, its name, and the fingerprint of its texts."""
+
+    id: str
+    name: str
+    fingerprint: str
+    num_texts: int
+
+
 class DatasetRecord(_Record):
     """The data that a unit ran on.
 
@@ -76,6 +85,9 @@ class DatasetRecord(_Record):
         Number of texts before the split.
     prevalence : float or None
         Share that the rare class was sampled down to in the pool; None: as it came.
+    out_of_distribution : tuple of OtherDatasetRecord
+        Test sets of other distributions. Left out of the file where there are none, so that results
+        from before there were any keep their hashes.
     """
 
     id: str
@@ -85,6 +97,12 @@ class DatasetRecord(_Record):
     minority: tuple[str, ...]
     num_texts: int
     prevalence: float | None = None
+    out_of_distribution: tuple[OtherDatasetRecord, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_missing_tests(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        return {n: value for n, value in content.items() if n != "out_of_distribution" or value}
 
 
 class EncoderRecord(_Record):
@@ -220,7 +238,8 @@ class RoundRecord(_Record):
         ``unweighted_majority_f1``, on the test set as it is: what published numbers are.
         Of a fit on a number of labels also ``peak_memory``, in megabytes above what the process
         held before. Where epochs are judged, ``last_accuracy`` and ``best_accuracy`` over them, the
-        latter by the test set itself.
+        latter by the test set itself. On each test set of another distribution
+        ``accuracy.<id>``.
     per_class : dict of str to dict
         Class name to ``precision``, ``recall``, ``f1``, ``average_precision``; for minority
         classes also ``found``.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks.classifiers import classifier_kind
+from benchmarks.datasets import LabeledTexts
 from benchmarks.encoders import ResolvedEncoder, embeddings_folder, encode_dataset
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.results import UnitSpec, canonical_json, folder_name, write_text
@@ -130,27 +132,39 @@ def encode_pending(
     dict of str to DataSource
         By the id of the data set.
     """
-    choice = run.suite.encoder
     sources = {}
     for dataset in run.pending_datasets:
-        encode_dataset(
-            dataset.data,
-            run.encoder,
-            precision=choice.precision,
-            storage_dtype=choice.storage_dtype,
-            device=device,
-            show_progress=show_progress,
-        )
-        sources[dataset.record.id] = DataSource(
-            embeddings=embeddings_folder(
-                dataset.data, run.encoder, choice.precision, choice.storage_dtype
-            ),
-            labels=dataset.data.labels,
-            is_test=dataset.data.is_test,
-            groups=dataset.data.groups,
-            texts=store_texts(dataset.data) if dataset.record.id in run.text_datasets else None,
-        )
+        reads_texts = dataset.record.id in run.text_datasets
+        source = partial(_source, run, reads_texts, device, show_progress)
+        others = {name: source(other) for name, other in dataset.others.items()}
+        sources[dataset.record.id] = replace(source(dataset.data), others=others)
     return sources
+
+
+def _source(
+    run: Run,
+    reads_texts: bool,
+    device: str | None,
+    show_progress: bool | None,
+    data: LabeledTexts,
+) -> DataSource:
+    """Encode a data set, or a test set of another distribution."""
+    choice = run.suite.encoder
+    encode_dataset(
+        data,
+        run.encoder,
+        precision=choice.precision,
+        storage_dtype=choice.storage_dtype,
+        device=device,
+        show_progress=show_progress,
+    )
+    return DataSource(
+        embeddings=embeddings_folder(data, run.encoder, choice.precision, choice.storage_dtype),
+        labels=data.labels,
+        is_test=data.is_test,
+        groups=data.groups,
+        texts=store_texts(data) if reads_texts else None,
+    )
 
 
 def make_tasks(

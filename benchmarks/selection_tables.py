@@ -139,6 +139,36 @@ def record_steps(records: Sequence[RoundRecord]) -> list[float]:
     return [float(record.step or 0) for record in records]
 
 
+def epochs_to_accuracy(records: Sequence[RoundRecord], accuracy: float) -> int | None:
+    """Return the passes over the candidates that an accuracy takes, as RHO-LOSS's paper counts.
+
+    Parameters
+    ----------
+    records : sequence of RoundRecord
+        The evaluations of a unit, one a pass.
+    accuracy : float
+        To be reached, between 0 and 1.
+
+    Returns
+    -------
+    int or None
+        From 1; None where it is never reached.
+
+    Examples
+    --------
+    >>> def evaluated(number: int, accuracy: float) -> RoundRecord:
+    ...     metrics = {"accuracy": accuracy}
+    ...     return RoundRecord(
+    ...         round=number, num_labeled=9, metrics=metrics, per_class={}, labeled_counts={})
+    >>> records = [evaluated(0, 0.7), evaluated(1, 0.9)]
+    >>> epochs_to_accuracy(records, 0.9), epochs_to_accuracy(records, 0.95)
+    (2, None)
+    """
+    least = accuracy - _ROUNDING
+    reached = (number for number, r in enumerate(records, start=1) if _accuracy(r) >= least)
+    return next(reached, None)
+
+
 def record_seconds(records: Sequence[RoundRecord]) -> list[float]:
     """Return the seconds up to each evaluation, those before the first step counted."""
     spent = [r.seconds.get("fit", 0.0) + r.seconds.get("irreducible", 0.0) for r in records]
@@ -299,12 +329,7 @@ def _irreducible_rows(comparison: SelectionComparison, width: int) -> Iterator[l
         estimate = estimate_mean(values)
         if estimate is None:
             continue
-        settings = curve.settings
-        source = (
-            f"hold-out of {settings.hold_out:g}"
-            if settings.hold_out
-            else f"{settings.num_folds} folds"
-        )
+        source = curve.settings.irreducible_source
         if source not in seen:
             seen.add(source)
             name = f"(irreducible model, {source})"

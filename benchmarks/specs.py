@@ -10,9 +10,12 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from benchmarks.datasets import dataset_spec, resolve_minority
+from benchmarks.fillings import Fillings
 from benchmarks.hub_data import EmbeddingsOptions, HubOptions
 from benchmarks.methods import nested_method
+from benchmarks.out_of_distribution import OutOfDistributionEntry, check_ids
 from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
+from benchmarks.side_classifiers import nested_classifier
 from benchmarks.suggestions import SuiteError
 
 
@@ -87,10 +90,12 @@ class DatasetEntry(_Entry):
         Keep only so many unwanted texts of the test set that comes with the data; it needs a wanted
         class.
     config, revision, text_column, second_text_column, label_column, train_split, test_split, \
-label_names, label_groups, drop_unlabeled, embeddings
+label_names, label_groups, drop_unlabeled, embeddings, fillings
         For ``hub:``, see :class:`benchmarks.hub_data.HubOptions`.
     rounds, query_size, initial_size, initial_minority : int or None
         The loop on this data set, where it is not that of the suite.
+    out_of_distribution : tuple of OutOfDistributionEntry
+        Test sets of other distributions, which every fit on this data set is judged by, too.
     """
 
     name: str
@@ -113,10 +118,17 @@ label_names, label_groups, drop_unlabeled, embeddings
     label_groups: dict[str, tuple[int | str, ...]] | None = None
     drop_unlabeled: bool = False
     embeddings: EmbeddingsEntry | None = None
+    fillings: Fillings | None = None
     rounds: int | None = Field(default=None, ge=0)
     query_size: int | None = Field(default=None, ge=1)
     initial_size: int | None = Field(default=None, ge=1)
     initial_minority: int | None = Field(default=None, ge=1)
+    out_of_distribution: tuple[OutOfDistributionEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _with_distinct_ids(self) -> DatasetEntry:
+        check_ids(self.out_of_distribution)
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -197,7 +209,8 @@ class MethodEntry(_Entry):
         The base strategy.
     params : dict
         Parameters of the strategy. ``{method = "NAME"}`` stands for another method of the suite,
-        with the parameters that it has on the same data set.
+        with the parameters that it has on the same data set, ``{classifier = "NAME"}`` for a
+        classifier of the suite.
     ablation : bool
         Tables show it apart.
     datasets, classifiers : tuple of str or None
@@ -228,7 +241,9 @@ class PublishedNumber(_Entry):
     value : float
         The number, in the unit of ``metric``: shares and F1 between 0 and 1.
     metric : str
-        A summary of a result, such as ``final_accuracy`` or ``published_area_f1``.
+        A summary of a result, such as ``final_accuracy`` or ``published_area_f1``; or
+        ``epochs_to_accuracy_0.9``, see :func:`benchmarks.selection_tables.epochs_to_accuracy`, or
+        ``times_faster_steps``.
     dataset, classifier, method : str or None
         Names in the suite; None: the paper's number is not of one.
     spread : float or None
@@ -489,16 +504,20 @@ def method_record(name: str, entry: MethodEntry, dataset: Sequence[str] = ()) ->
     params = dict(entry.params)
     for known_as in dataset:
         params |= entry.on.get(known_as, {})
-    resolved = {
-        key: nested_method(method_record(key, value, dataset))
-        if isinstance(value, MethodEntry)
-        else value
-        for key, value in params.items()
-    }
     return MethodRecord(
         id=name,
         strategy=entry.strategy,
         base=entry.base,
-        params=resolved,
+        params={key: _resolved(key, value, dataset) for key, value in params.items()},
         ablation=entry.ablation,
     )
+
+
+def _resolved(name: str, value: Any, dataset: Sequence[str]) -> Any:  # noqa: ANN401 - raw TOML
+    """Return a parameter's value, with a method or classifier that it stands for as results do."""
+    if isinstance(value, MethodEntry):
+        return nested_method(method_record(name, value, dataset))
+    if isinstance(value, ClassifierEntry):
+        record = ClassifierRecord(id=name, kind=value.kind, params=value.params)
+        return nested_classifier(record)
+    return value

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.frames import Section
+from benchmarks.out_of_distribution import measure_titles
 from benchmarks.results import FULL_DATA, RoundRecord, UnitResult, canonical_json
 from benchmarks.statistics import Estimate, estimate_mean, paired_difference
 from benchmarks.tables import MISSING, cell, decimal, difference_cell, markdown_table, whole
@@ -120,9 +121,12 @@ def subset_measures(section: Section) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Those of the wanted classes; where all classes count alike, macro F1 and accuracy.
+        Those of the wanted classes; where all classes count alike, macro F1 and accuracy; and the
+        accuracy on each test set of another distribution.
     """
-    return _WANTED if section.results[0].spec.dataset.minority else _ALL_ALIKE
+    dataset = section.results[0].spec.dataset
+    own = _WANTED if dataset.minority else _ALL_ALIKE
+    return {**own, **measure_titles([other.id for other in dataset.out_of_distribution])}
 
 
 def subset_difference(subset: Subset, reference: Subset | None, measure: str) -> Estimate | None:

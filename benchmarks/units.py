@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import small_text_ext
 from benchmarks.classifiers import try_classifier, with_model
@@ -22,14 +22,17 @@ from benchmarks.datasets import (
 from benchmarks.encoders import ResolvedEncoder, encoder_of, resolve_encoder
 from benchmarks.experiments import changes_classifier
 from benchmarks.methods import try_method
+from benchmarks.out_of_distribution import load_other_test
 from benchmarks.results import (
     DatasetRecord,
     EncoderRecord,
+    OtherDatasetRecord,
     ResultFileError,
     UnitSpec,
     read_result,
     spec_hash,
 )
+from benchmarks.side_classifiers import with_side_models
 from benchmarks.specs import DatasetEntry, Suite
 from benchmarks.splits import draw_rows, seed_triple
 from benchmarks.suggestions import SuiteError
@@ -49,11 +52,14 @@ class PreparedDataset:
         The texts, before any split.
     record : DatasetRecord
         What results say.
+    others : mapping of str to LabeledTexts
+        Test sets of other distributions, by id.
     """
 
     entry: DatasetEntry
     data: LabeledTexts
     record: DatasetRecord
+    others: Mapping[str, LabeledTexts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,9 @@ def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
         data = against_the_rest(data, entry.wanted)
     data = limit_texts(data, entry.max_texts, entry.wanted if entry.keep_minority else ())
     data = limit_test_majority(data, entry.max_test_majority, entry.wanted)
+    others = {
+        other.id: load_other_test(other, data.class_names) for other in entry.out_of_distribution
+    }
     record = DatasetRecord(
         id=entry.id,
         name=entry.name,
@@ -148,8 +157,14 @@ def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
         minority=entry.wanted,
         num_texts=len(data),
         prevalence=entry.prevalence,
+        out_of_distribution=tuple(
+            OtherDatasetRecord(
+                id=name, name=other.name, fingerprint=other.fingerprint, num_texts=len(other)
+            )
+            for name, other in others.items()
+        ),
     )
-    return PreparedDataset(entry, data, record)
+    return PreparedDataset(entry, data, record, others)
 
 
 def check_values(suite: Suite) -> None:
@@ -256,13 +271,14 @@ def expand_units(
         for dataset in datasets
     }
     classifiers = [with_model(classifier) for classifier in suite.classifier_records()]
+    sides: dict[str, dict[str, Any]] = {}
     specs = [
         UnitSpec(
             suite=suite.name,
             dataset=dataset.record,
             encoder=encoders[dataset.record.id],
             classifier=classifier,
-            method=method,
+            method=with_side_models(method, sides),
             protocol=suite.protocol_on(dataset.record.id),
             seed=seed_triple(number, suite.seed_grid),
         )

@@ -19,7 +19,7 @@ from benchmarks.datasets import (
 from benchmarks.suggestions import SuiteError
 
 _REQUIRED = ("text", "label")
-_OPTIONAL = ("split", "label2", "group")
+_OPTIONAL = ("text2", "split", "label2", "group")
 _SPLITS = ("train", "test")
 
 
@@ -29,9 +29,10 @@ def load_csv(location: str) -> LabeledTexts:
     Parameters
     ----------
     location : str
-        The file, UTF-8. Columns ``text`` and ``label`` are needed; ``split`` (train or test) fixes
-        the test set, ``group`` keeps texts of one group on one side of a random split, and
-        ``label2`` is a second annotator's label. Empty cells are errors.
+        The file, UTF-8. Columns ``text`` and ``label`` are needed; ``text2`` makes pairs of
+        texts, ``split`` (train or test) fixes the test set, ``group`` keeps texts of one group on
+        one side of a random split, and ``label2`` is a second annotator's label. Empty cells are
+        errors.
 
     Returns
     -------
@@ -60,6 +61,7 @@ def load_csv(location: str) -> LabeledTexts:
         source=path.name,
         is_test=_given_split(path, columns.get("split")),
         groups=encode_labels(columns["group"])[0] if "group" in columns else None,
+        second_texts=tuple(columns["text2"]) if "text2" in columns else None,
         second_labels=_second_labels(path, columns.get("label2"), names),
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.environment import describe_environment
 from benchmarks.loop import UnitData, prepare_data, run_unit, summarize
 from benchmarks.noise import RECOMMENDED
+from benchmarks.out_of_distribution import OtherTestSet
 from benchmarks.results import ErrorRecord, UnitResult, UnitSpec, canonical_json, write_result
 from benchmarks.text_files import read_texts
 from benchmarks.units import Unit
@@ -38,6 +39,8 @@ class DataSource:
     texts : Path or None
         File of its texts, see :func:`benchmarks.text_files.store_texts`; None where no classifier
         is fitted on them.
+    others : mapping of str to DataSource
+        Test sets of other distributions, by id.
     """
 
     embeddings: Path
@@ -45,6 +48,7 @@ class DataSource:
     is_test: NDArray[np.bool_] | None = None
     groups: NDArray[np.int64] | None = None
     texts: Path | None = None
+    others: Mapping[str, DataSource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,17 @@ def load_unit_data(spec: UnitSpec, source: DataSource) -> UnitData:
 
     vectors = PoolEmbeddings.open(source.embeddings)
     texts = None if source.texts is None else read_texts(source.texts)
-    return prepare_data(spec, vectors, source.labels, source.is_test, source.groups, texts)
+    others = [_other_test(name, other) for name, other in source.others.items()]
+    data = prepare_data(spec, vectors, source.labels, source.is_test, source.groups, texts)
+    return replace(data, others=tuple(others))
+
+
+def _other_test(name: str, source: DataSource) -> OtherTestSet:
+    from small_text_ext.pool.embeddings import PoolEmbeddings
+
+    vectors = np.asarray(PoolEmbeddings.open(source.embeddings), dtype=np.float32)
+    texts = None if source.texts is None else list(read_texts(source.texts))
+    return OtherTestSet(name, vectors, source.labels, texts)
 
 
 @contextmanager

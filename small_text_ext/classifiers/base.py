@@ -300,6 +300,11 @@ class TrainedClassifier(EmbeddingMixin, Classifier):
         if self.model is None:
             raise ValueError(f"This {type(self).__name__} is not fitted: call fit first.")
 
+    def _proba_of_samples(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return probabilities for the logits of several passes, (n, passes, num_classes)."""
+        rows = logits.reshape(logits.shape[0] * logits.shape[1], self.num_classes)
+        return self._proba(Inference(rows)).reshape(logits.shape)
+
     def _proba(self, inference: Inference) -> NDArray[np.float64]:
         logits = inference.logits.astype(np.float64)
         return np.asarray(expit(logits) if self.multi_label else softmax(logits, axis=1))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from small_text_ext._random import Seed, preserved_global_state
 from small_text_ext.classifiers.base import (
@@ -227,6 +228,39 @@ class MLPClassification(TrainedClassifier):
         self.model: Head | None = None
         self.history_: TrainingHistory | None = None
 
+    def predict_proba(
+        self,
+        data_set: Any,  # noqa: ANN401
+        multi_label_threshold: float = 0.5,
+        dropout_sampling: int = 1,
+    ) -> Any:  # noqa: ANN401
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        data_set : small_text.data.Dataset
+            What to predict; its labels are not looked at.
+        multi_label_threshold : float, default=0.5
+            As in `TrainedClassifier.predict_proba`.
+        dropout_sampling : int, default=1
+            Above 1, the number of passes with dropout on, each a sample of a probable model
+            (Monte Carlo dropout), as small-text's ``BALD`` asks for. Same seed, same samples; a
+            head without dropout gives the same one each time.
+
+        Returns
+        -------
+        numpy.ndarray of float64, or scipy.sparse.csr_matrix, shape (n, num_classes)
+            As `TrainedClassifier.predict_proba`. With ``dropout_sampling`` above 1 a dense array of
+            shape (n, dropout_sampling, num_classes), in a multi-label task too.
+        """
+        check_positive_integer("dropout_sampling", dropout_sampling)
+        if dropout_sampling == 1:
+            return super().predict_proba(data_set, multi_label_threshold)
+        self._check_fitted()
+        with preserved_global_state(self.seed, torch=True):
+            passes = [self._infer(data_set, dropout=True) for _ in range(dropout_sampling)]
+        return self._proba_of_samples(np.stack([each.logits for each in passes], axis=1))
+
     def _train(self, train: Items, validation: Items | None, seed: int) -> None:
         data = self._head_data(train)
         others = [
@@ -258,7 +292,7 @@ class MLPClassification(TrainedClassifier):
             lr_scheduler_type=self.lr_scheduler_type,
         )
 
-    def _infer(self, data_set: Any, embed: bool = False) -> Inference:  # noqa: ANN401
+    def _infer(self, data_set: Any, embed: bool = False, dropout: bool = False) -> Inference:  # noqa: ANN401
         assert self.model is not None
         module = self.model.to(self._device)
         x = dense_matrix(data_set.x)
@@ -269,7 +303,8 @@ class MLPClassification(TrainedClassifier):
         with torch.inference_mode():
             for vectors in _blocks(x):
                 activations = module.hidden(vectors.to(self._device))
-                logits.append(module.output(activations).cpu().numpy())
+                shown = functional.dropout(activations, module.dropout.p, training=dropout)
+                logits.append(module.output(shown).cpu().numpy())
                 if embed:
                     hidden.append(activations.cpu().numpy())
         return Inference(np.concatenate(logits), np.concatenate(hidden) if embed else None)

@@ -310,9 +310,7 @@ class TransformerClassification(EncoderClassifier):
         with preserved_global_state(self.seed, torch=True):
             passes = self._read(data_set, read_logits, self._sizes(), dropout_sampling)
         logits = np.stack([logits for (logits,) in passes], axis=1)
-        shape = (len(logits) * dropout_sampling, self.num_classes)
-        proba = self._proba(Inference(logits.reshape(shape)))
-        return proba.reshape(logits.shape)
+        return self._proba_of_samples(logits)
 
     def embed(
         self,

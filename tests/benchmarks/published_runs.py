@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from benchmarks.parsing import parse_suite, read_suite
 from benchmarks.results import UnitResult, read_result
 from benchmarks.runner import Run, encode_pending, make_tasks, prepare_run
 from benchmarks.selection import Selection, select_suite
+from benchmarks.specs import Suite
 from benchmarks.worker import execute
 
 
@@ -44,3 +47,42 @@ def run_all(run: Run, folder: Path) -> list[UnitResult]:
     failed = [f"{each.spec.name}: {each.message}" for each in outcomes if each.status == "failed"]
     assert not failed, "; ".join(failed)
     return [read_result(folder / task.unit.spec.relative_path) for task in tasks]
+
+
+def small_suite(name: str, change: Callable[[dict[str, Any]], None] = lambda raw: None) -> Suite:
+    """Return a published suite of one seed, two rounds, one epoch, and batches of two.
+
+    Parameters
+    ----------
+    name : str
+        Id of a published experiment.
+    change : callable
+        What else is changed of the raw suite.
+
+    Returns
+    -------
+    Suite
+        Its units take a second each.
+    """
+    raw = read_suite(name)
+    loop = {"rounds": 2, "query_size": 4, "initial_size": 16, "initial_minority": 1}
+    raw |= {"seeds": 1, **loop}
+    for dataset in raw["datasets"]:
+        for key in loop:
+            dataset.pop(key, None)
+    for classifier in raw["classifiers"].values():
+        if classifier["kind"].startswith("sklearn:"):
+            continue
+        classifier |= {"num_epochs": 1, "batch_size": 2}
+        if "validations_per_epoch" in classifier:
+            classifier["validations_per_epoch"] = 1
+        if classifier["kind"] == "transformer":
+            classifier["max_length"] = 24
+    change(raw)
+    return parse_suite(raw)
+
+
+def run_suite(suite: Suite, folder: Path, methods: Sequence[str] = ()) -> list[UnitResult]:
+    """Run the units of some methods of a suite, or of all, in this process."""
+    kept = {name: entry for name, entry in suite.methods.items() if not methods or name in methods}
+    return run_all(prepare_run(suite.model_copy(update={"methods": kept}), folder), folder)

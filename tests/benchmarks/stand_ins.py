@@ -34,6 +34,7 @@ ARCHITECTURES = {
     "google/bert_uncased_L-2_H-128_A-2": "bert",
     "prajjwal1/bert-tiny": "bert",
     "albert/albert-base-v2": "albert",
+    "albert/albert-large-v2": "albert",
     "microsoft/deberta-v3-base": "deberta-v2",
     "openai-community/gpt2": "gpt2",
     "google-t5/t5-base": "t5",
@@ -198,6 +199,18 @@ def _snli() -> StandIn:
     )
     fill = partial(_pairs, columns=("premise", "hypothesis"), num_classes=3, unlabeled_every=20)
     return StandIn(features, {"test": 40, "validation": 40, "train": 120}, fill)
+
+
+def _diagnostics() -> StandIn:
+    texts = ("lexical semantics", "predicate-argument structure", "logic", "knowledge", "domain")
+
+    def more(labels: Sequence[int]) -> Columns:
+        return {name: [""] * len(labels) for name in texts}
+
+    named = dict.fromkeys((*texts, "premise", "hypothesis"), "string")
+    features = _features(**named, label=ClassLabel(names=list(_ENTAILMENT)))
+    fill = partial(_pairs, columns=("premise", "hypothesis"), num_classes=3, more=more)
+    return StandIn(features, {"test": 30}, fill)
 
 
 def _winogrande_split(split: str, size: int) -> Columns:
@@ -484,6 +497,7 @@ STAND_INS: dict[tuple[str, str | None], StandIn] = {
     ("nyu-mll/glue", "ax"): _pair_glue(
         _ENTAILMENT, ("premise", "hypothesis"), {"test": 30}, hidden=_HIDDEN_TEST
     ),
+    ("pietrolesci/glue_diagnostics", None): _diagnostics(),
     ("aps/super_glue", "axb"): _pair_glue(
         ("entailment", "not_entailment"), ("sentence1", "sentence2"), {"test": 30}, hidden=()
     ),

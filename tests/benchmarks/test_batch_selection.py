@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from small_text import SklearnDataset
 
-from benchmarks import batch_selection
+from benchmarks import irreducible
 from benchmarks.batch_selection import (
     SelectionResult,
     SelectionSettings,
@@ -23,6 +23,7 @@ from benchmarks.batch_selection import (
 from benchmarks.classifiers import build_factory
 from benchmarks.noise import flip_labels
 from benchmarks.results import ClassifierRecord
+from benchmarks.side_classifiers import SideClassifier, side_record
 
 NUM_CLASSES = 4
 OPTIONS: dict[str, Any] = {"num_epochs": 4, "batch_size": 8, "lr_scheduler_type": "constant"}
@@ -131,9 +132,9 @@ def test_more_passes_are_more_steps_and_a_rate_of_its_own_changes_the_curve() ->
 
 
 def test_two_runs_are_equal_and_share_their_irreducible_losses() -> None:
-    batch_selection._known.clear()
+    irreducible._known.clear()
     first = run_selection(task(score="reducible_loss", noise=0.2))
-    assert len(batch_selection._known) == 1
+    assert len(irreducible._known) == 1
     again = run_selection(task(score="reducible_loss", noise=0.2))
     assert [each.metrics for each in first.evaluations] == [
         each.metrics for each in again.evaluations
@@ -142,7 +143,7 @@ def test_two_runs_are_equal_and_share_their_irreducible_losses() -> None:
     assert seconds[0] == seconds[1], "what was computed once is counted in every unit"
     run_selection(task(score="reducible_loss", noise=0.2, num_folds=2))
     run_selection(task(seed=4, score="reducible_loss", noise=0.2))
-    assert len(batch_selection._known) == 3
+    assert len(irreducible._known) == 3
 
 
 def test_a_pool_too_small_to_choose_from_is_refused() -> None:
@@ -216,3 +217,67 @@ def test_a_core_set_is_chosen_once_and_trained_whole(method: str) -> None:
     shares = [each.metrics["selected_noisy"] for each in found.evaluations]
     assert shares[0] is not None
     assert shares == [shares[0]] * 4
+
+
+HEAD: dict[str, Any] = {"kind": "mlp", "params": {"num_epochs": 6, "hidden_size": 8}}
+
+
+def with_side(**params: Any) -> SelectionTask:  # noqa: ANN401
+    def beside(value: Any) -> SideClassifier:  # noqa: ANN401
+        factory = build_factory(side_record(value), NUM_CLASSES, seed=1)
+        return SideClassifier(
+            factory, partial(dataset, TRAIN), dataset(TEST, TEST_LABELS), "vectors"
+        )
+
+    return replace(task(**params), side_classifier=beside)
+
+
+def test_an_updated_irreducible_model_is_asked_anew_in_every_step() -> None:
+    settings: dict[str, Any] = {"hold_out": 0.5, "irreducible_classifier": HEAD, "noise": 0.2}
+    frozen = run_selection(with_side(**settings))
+    updated = run_selection(with_side(**settings, update_irreducible=True))
+    for found in (frozen, updated):
+        assert found.evaluations[0].metrics["irreducible_accuracy"] == pytest.approx(0.9, abs=0.1)
+        assert len(found.rows) == 240
+    assert [each.metrics["negative"] for each in frozen.evaluations] != [
+        each.metrics["negative"] for each in updated.evaluations
+    ], "what it learns from what is selected changes the scores"
+
+
+def test_a_proxy_scores_in_the_place_of_the_trained_model() -> None:
+    own = run_selection(with_side(score="loss", noise=0.2))
+    proxied = run_selection(with_side(score="loss", noise=0.2, proxy_classifier=HEAD))
+    assert mean_of(proxied, "selected_noisy") > 0.25, "wrong labels surprise it, too"
+    assert [each.metrics for each in own.evaluations] != [
+        each.metrics for each in proxied.evaluations
+    ]
+
+
+def test_a_core_set_is_chosen_by_the_proxy_that_is_named() -> None:
+    own, named = (
+        run_selection(with_side(score="core-set-entropy", **params))
+        for params in ({}, {"proxy_classifier": HEAD})
+    )
+    assert len(named.rows) == len(own.rows) == 120
+    assert set(named.rows.tolist()) != set(own.rows.tolist())
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"hold_out_used": 0.5}, "hold_out_used is a share of what is set aside"),
+        ({"hold_out": 0.5, "hold_out_used": 0.0}, "hold_out_used is 0.0"),
+        ({"irreducible_smallest": 0.5}, "irreducible_smallest is 0.5"),
+        ({"update_irreducible": True}, "pass hold_out and irreducible_classifier"),
+        ({"score": "uniform", "proxy_classifier": HEAD}, "which uniform has no use for"),
+        ({"score": "bald", "proxy_classifier": HEAD}, "which bald has no use for"),
+    ],
+)
+def test_settings_of_classifiers_beside_are_checked(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SelectionSettings.from_params(params)
+
+
+def test_a_name_in_the_place_of_a_classifier_is_refused() -> None:
+    with pytest.raises(TypeError, match="irreducible_classifier is 'mlp'"):
+        SelectionSettings.from_params({"irreducible_classifier": "mlp"})

@@ -148,3 +148,20 @@ def test_a_strategy_may_look_at_the_vectors_of_the_classifier(context: StrategyC
         )
         with pytest.raises(SuiteError, match=r"leave .*out"):
             check_method(wrong)
+
+
+def test_a_strategy_may_be_given_a_classifier_of_its_own(context: StrategyContext) -> None:
+    from small_text_ext import MLPClassification
+
+    method = MethodRecord(
+        id="dal",
+        strategy="DiscriminativeActiveLearning",
+        params={
+            "classifier_factory": {"kind": "mlp", "params": {"num_epochs": 3}},
+            "num_iterations": 2,
+        },
+    )
+    check_method(method)
+    clf = build_strategy(method, context).classifier_factory.new()
+    assert isinstance(clf, MLPClassification)
+    assert (clf.num_classes, clf.num_epochs, clf.seed) == (2, 3, context.seed)

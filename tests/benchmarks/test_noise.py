@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from benchmarks.noise import (
     NoiseTask,
     detect_noise,
     flip_labels,
+    flip_some_labels,
     last_probabilities,
     later_epochs,
 )
@@ -201,6 +202,7 @@ def test_a_detector_that_calls_nothing_wrong_has_no_precision() -> None:
         "noise_ap.head": 1.0,
         "noise_precision.head": None,
         "noise_recall.head": 0.0,
+        "noise_f1.head": 0.0,
     }
 
 
@@ -210,3 +212,36 @@ def test_a_detector_that_calls_nothing_wrong_has_no_precision() -> None:
 def test_settings_out_of_range_name_the_argument(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=list(options)[-1]):
         NoiseSettings(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"noise": 0.01, "among": "hard"}, "among is 'hard'"),
+        ({"noise": 0.5, "among": "easy"}, "noise is 0.5, and the easiest texts are a third"),
+    ],
+)
+def test_which_labels_are_flipped_is_checked(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NoiseSettings(**options)
+
+
+def test_labels_of_easy_texts_are_flipped_after_a_fit_on_the_true_ones() -> None:
+    from small_text_ext.classifiers.crossfit import fit_dynamics
+
+    true = task(MLP)
+    kinds: tuple[Literal["easy", "all"], ...] = ("easy", "all")
+    easy, everywhere = (
+        flip_some_labels(
+            NoiseSettings(noise=0.1, among=among), true.factory, true.train_set, 3, seed=4
+        )
+        for among in kinds
+    )
+    wrong = np.flatnonzero(easy[1])
+    labels = np.asarray(true.train_set.y)
+    assert (easy[0] != labels)[wrong].all()
+    assert (easy[0] == labels)[~easy[1]].all()
+    easiest = fit_dynamics(true.factory, true.train_set).regions(fraction=1 / 3)["easy"]
+    assert np.isin(wrong, easiest).all()
+    assert len(wrong) == round(0.1 * len(labels))
+    assert not np.isin(np.flatnonzero(everywhere[1]), easiest).all()

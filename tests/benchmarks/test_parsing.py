@@ -450,3 +450,24 @@ def test_the_finetuned_suite_compares_scoring_everything_with_scoring_a_subpool(
         records = {record.id: record for record in suite.method_records(entry.id)}
         assert {"least-confidence", "anchor-subsampling", "anchoral", "seals"} <= set(records)
         assert records["anchoral"].params["subpool_size"] <= 1_000
+
+
+def test_a_classifier_may_stand_in_a_parameter_and_run_with_no_method() -> None:
+    raw = make_raw(
+        datasets=[{"name": "bbc-news"}],
+        classifiers={"head": {"kind": "mlp"}, "small": {"kind": "mlp", "lr": 0.1, "methods": []}},
+        methods={
+            "rho": {
+                "preset": "batch-selection",
+                "score": "reducible_loss",
+                "irreducible_classifier": {"classifier": "small"},
+            }
+        },
+    )
+    suite = parse_suite(raw)
+    (method,) = suite.method_records("bbc-news", "head")
+    assert method.params["irreducible_classifier"] == {"kind": "mlp", "params": {"lr": 0.1}}
+    assert suite.method_records("bbc-news", "small") == []
+    raw["methods"]["rho"]["irreducible_classifier"] = {"classifier": "smal"}
+    with pytest.raises(SuiteError, match=r"classifier that 'rho' refers to.*small"):
+        parse_suite(raw)

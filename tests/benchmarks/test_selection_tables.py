@@ -10,6 +10,7 @@ from benchmarks.results import BATCH_SELECTION, RoundRecord, UnitResult
 from benchmarks.selection_tables import (
     Condition,
     SelectionComparison,
+    epochs_to_accuracy,
     record_seconds,
     record_steps,
     selection_comparisons,
@@ -176,3 +177,16 @@ def test_the_summary_has_the_numbers_of_the_table() -> None:
 )
 def test_conditions_in_words(settings: SelectionSettings, title: str) -> None:
     assert Condition.of(settings).title == title
+
+
+def test_epochs_to_an_accuracy_are_counted_from_one() -> None:
+    from benchmarks.results import RoundRecord
+
+    records = [
+        RoundRecord(
+            round=n, num_labeled=9, metrics={"accuracy": a}, per_class={}, labeled_counts={}
+        )
+        for n, a in enumerate([0.5, 0.825, 0.8, 0.9])
+    ]
+    reached = [epochs_to_accuracy(records, share) for share in (0.5, 0.825, 0.9, 0.95)]
+    assert reached == [1, 2, 4, None]

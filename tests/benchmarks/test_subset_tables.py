@@ -123,3 +123,19 @@ def test_the_summary_holds_the_numbers_of_the_table() -> None:
     assert found["mean"]["mean"] == pytest.approx(0.625)
     assert found["minus_all"]["mean"] == pytest.approx(-0.2)
     assert ambiguous["labels"] == {str(seed): 100 for seed in range(NUM_SEEDS)}
+
+
+def test_test_sets_of_other_distributions_are_columns() -> None:
+    other = {"id": "wsc", "name": "hub:wsc", "fingerprint": "a", "num_texts": 9}
+    shifted: dict[str, Any] = {"dataset": {"minority": (), "out_of_distribution": (other,)}}
+    results = []
+    for keep, height in (("random", 0.5), ("hard", 0.7)):
+        method = {"strategy": MAP_SUBSET, "ablation": False, "params": {"keep": keep}}
+        unit = make_result(keep, 0, [height], method=method, **shifted)
+        metrics = {**unit.rounds[0].metrics, "accuracy.wsc": height / 2}
+        changed = unit.rounds[0].model_copy(update={"metrics": metrics})
+        results.append(unit.model_copy(update={"rounds": (changed,)}))
+    (found,) = split_sections(results)
+    table = subset_table(found)
+    assert "| accuracy on wsc | accuracy on wsc minus random |" in table
+    assert rows_of(table)["hard 0.33 default"][12:14] == ["0.350", "+0.100"]

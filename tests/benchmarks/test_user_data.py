@@ -62,3 +62,12 @@ def test_what_is_wrong_with_a_csv_is_named(tmp_path: Path, content: str, message
 def test_a_csv_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MissingSourceError, match="no such file"):
         load_texts(f"csv:{tmp_path / 'x.csv'}")
+
+
+def test_a_csv_of_pairs(tmp_path: Path) -> None:
+    data = load_texts(
+        write(tmp_path / "x.csv", "text,text2,label\na cat,an animal,yes\na cat,a dog,no\n")
+    )
+    assert data.items == (("a cat", "an animal"), ("a cat", "a dog"))
+    with pytest.raises(SuiteError, match=r"line 2, column 'text2'"):
+        load_texts(write(tmp_path / "y.csv", "text,text2,label\na cat,,yes\n"))

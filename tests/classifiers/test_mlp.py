@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from small_text import (
+    BALD,
     LeastConfidence,
     PoolBasedActiveLearner,
     RandomSampling,
@@ -595,3 +596,45 @@ def test_a_constant_rate_keeps_on_learning_where_a_falling_one_comes_to_rest() -
     assert constant[-2] - constant[-1] > 3 * (falling[-2] - falling[-1])
     with pytest.raises(ValueError, match="lr_scheduler_type is 'cosine'"):
         MLPClassification(MLPModelArguments(), 2, lr_scheduler_type="cosine")  # type: ignore[arg-type]
+
+
+# Samples with dropout
+
+
+def test_dropout_samples_vary_about_the_prediction_and_repeat_themselves() -> None:
+    clf = mlp(16, dropout=0.4).fit(single())
+    samples = clf.predict_proba(single(), dropout_sampling=30)
+    exact = clf.predict_proba(single())
+    assert samples.shape == (len(exact), 30, NUM_CLASSES)
+    np.testing.assert_allclose(samples.sum(axis=2), 1, atol=1e-6)
+    assert (samples.std(axis=1).max(axis=1) > 1e-4).mean() > 0.9
+    assert np.abs(samples.mean(axis=1) - exact).mean() < 0.1
+    np.testing.assert_array_equal(clf.predict_proba(single(), dropout_sampling=30), samples)
+    np.testing.assert_array_equal(clf.predict_proba(single()), exact)
+
+
+def test_a_head_without_dropout_gives_one_sample_again_and_again() -> None:
+    clf = mlp(16).fit(single())
+    samples = clf.predict_proba(single(), dropout_sampling=3)
+    for number in range(3):
+        np.testing.assert_allclose(samples[:, number], clf.predict_proba(single()), atol=1e-6)
+
+
+def test_dropout_samples_of_several_labels_are_dense() -> None:
+    clf = mlp(16, dropout=0.4, multi_label=True).fit(multi())
+    samples = clf.predict_proba(multi(), dropout_sampling=2)
+    assert isinstance(samples, np.ndarray)
+    assert np.abs(samples.sum(axis=2) - 1).max() > 0.05
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5])
+def test_a_wrong_number_of_samples_is_refused(wrong: Any) -> None:  # noqa: ANN401
+    with pytest.raises((TypeError, ValueError), match="dropout_sampling"):
+        mlp(16).fit(single()).predict_proba(single(), dropout_sampling=wrong)
+
+
+def test_small_text_s_bald_can_ask_for_samples() -> None:
+    clf, data = mlp(16, dropout=0.4).fit(single()), single()
+    scores = BALD(dropout_samples=5).score(clf, data, np.arange(4), np.arange(4, 8), data.y[4:8])
+    assert scores.shape == (len(data),)
+    assert (scores > 0).any()
