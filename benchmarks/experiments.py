@@ -7,15 +7,19 @@ files and ``status`` are the same for both. What each does is in :mod:`benchmark
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.batch_selection import SelectionSettings, selection_parameters
+from benchmarks.encoders import Precision
+from benchmarks.frozen_evaluation import FrozenSettings, encoding_seconds, with_fingerprints
+from benchmarks.kinds import field_names
 from benchmarks.labeled_samples import SampleSettings
 from benchmarks.noise import NoiseSettings
 from benchmarks.results import (
     BATCH_SELECTION,
+    FROZEN_EVALUATION,
     FULL_DATA,
     LABELED_SAMPLE,
     MAP_SUBSET,
@@ -62,6 +66,11 @@ class Experiment:
         is on; None: on the whole pool.
     reads_texts : callable
         From its parameters to whether it reads texts, whatever the classifier does.
+    resolve : callable
+        From its method to one that says which weights its models have.
+    text_seconds : callable or None, default=None
+        From its parameters, some texts, the precision of forward passes and the device to what its
+        models take for a text; None: it has none of its own.
     """
 
     parameters: Callable[[], frozenset[str]] | None
@@ -74,6 +83,8 @@ class Experiment:
     costless: frozenset[str] = frozenset()
     num_labels: Callable[[Params, int, int], int] | None = None
     reads_texts: Callable[[Params], bool] = lambda params: False
+    resolve: Callable[[MethodRecord], MethodRecord] = lambda method: method
+    text_seconds: Callable[[Params, Sequence[Any], Precision, str | None], float] | None = None
 
     @property
     def changes_classifier(self) -> bool:
@@ -245,6 +256,16 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         fits=lambda params: 0,
         check=ZeroShotSettings.from_params,
         reads_texts=lambda params: params.get("nli_model") is not None,
+    ),
+    FROZEN_EVALUATION: Experiment(
+        parameters=lambda: frozenset(field_names(FrozenSettings) - {"fingerprints"}),
+        required=frozenset({"models"}),
+        passes=lambda params: 0.0,
+        fits=lambda params: 0,
+        check=FrozenSettings.from_params,
+        reads_texts=lambda params: True,
+        resolve=with_fingerprints,
+        text_seconds=encoding_seconds,
     ),
 }
 """One-shot experiments by the strategy name of their methods."""

@@ -14,6 +14,7 @@ import pandas as pd
 
 from benchmarks.results import (
     BATCH_SELECTION,
+    FROZEN_EVALUATION,
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
@@ -28,7 +29,14 @@ from benchmarks.statistics import normalized_area, published_area, seconds_per_q
 UNIT_COLUMNS = ("suite", "dataset", "classifier", "lineage", "method", "seed")
 KIND_COLUMNS = ("strategy", "ablation", "ceiling")
 # Their rounds are no points of a curve over labels.
-_OWN_TABLES = (BATCH_SELECTION, LABELED_SAMPLE, MAP_SUBSET, NOISE_DETECTION, ZERO_SHOT)
+_OWN_TABLES = (
+    BATCH_SELECTION,
+    FROZEN_EVALUATION,
+    LABELED_SAMPLE,
+    MAP_SUBSET,
+    NOISE_DETECTION,
+    ZERO_SHOT,
+)
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
 
 
@@ -84,6 +92,11 @@ class Section:
     def zero_shot(self) -> tuple[UnitResult, ...]:
         """The units that do without labels."""
         return tuple(r for r in self.results if r.spec.method.strategy == ZERO_SHOT)
+
+    @property
+    def frozen(self) -> tuple[UnitResult, ...]:
+        """The units that judge encoders as they are."""
+        return tuple(r for r in self.results if r.spec.method.strategy == FROZEN_EVALUATION)
 
     @property
     def title(self) -> str:

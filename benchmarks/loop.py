@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,9 @@ from benchmarks.batch_selection import (
     run_selection,
 )
 from benchmarks.classifiers import build_factory, classifier_kind
-from benchmarks.encoders import encoding_seconds
+from benchmarks.encoders import Precision, encoding_seconds
 from benchmarks.experiments import changes_classifier, is_one_shot
+from benchmarks.frozen_evaluation import FrozenSettings, frozen_metrics, frozen_vectors
 from benchmarks.kinds import JUDGE_EPOCHS, Features
 from benchmarks.labeled_samples import SampleSettings, draw_sample
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
@@ -32,6 +33,7 @@ from benchmarks.metrics import evaluate_predictions
 from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_labels
 from benchmarks.results import (
     BATCH_SELECTION,
+    FROZEN_EVALUATION,
     FULL_DATA,
     LABELED_SAMPLE,
     MAP_SUBSET,
@@ -225,6 +227,7 @@ class _Loop:
     def __init__(self, spec: UnitSpec, data: UnitData, device: str | None) -> None:
         self.spec = spec
         self.data = data
+        self.device = device
         self.watch = Stopwatch()
         self.features = classifier_kind(spec.classifier.kind).features
         self.test_set = data.test_set(self.features)
@@ -249,6 +252,7 @@ class _Loop:
             NOISE_DETECTION: self._noise_detection,
             LABELED_SAMPLE: self._labeled_sample,
             ZERO_SHOT: self._zero_shot,
+            FROZEN_EVALUATION: self._frozen_evaluation,
         }
         return (experiments[self.spec.method.strategy](),)
 
@@ -302,6 +306,34 @@ class _Loop:
         if data.test_texts is None:
             raise ValueError("nli_model reads texts: pass them to prepare_data.")
         return entailed_description(data.test_texts, sentences, settings.nli_model)
+
+    def _frozen_evaluation(self) -> RoundRecord:
+        """Judge encoders as they are by the votes of neighbours."""
+        start, data = time.perf_counter(), self.data
+        settings = FrozenSettings.from_params(self.spec.method.params)
+        labels = np.concatenate([data.pool_labels, data.test_labels])
+        with self.watch.measure("fit"):
+            vectors = self._own_vectors(settings)
+        with self.watch.measure("evaluate"):
+            metrics = frozen_metrics(
+                vectors, labels, len(data.pool_labels), settings, self.spec.seed.data
+            )
+        return RoundRecord(
+            round=0,
+            num_labeled=len(labels),
+            metrics=metrics,
+            per_class={},
+            labeled_counts=data.counts(labels),
+            seconds=self._seconds({}, start),
+        )
+
+    def _own_vectors(self, settings: FrozenSettings) -> Vectors:
+        data, precision = self.data, self.spec.encoder.precision
+        if data.pool_texts is None or data.test_texts is None:
+            # A plan has made-up vectors, and times the encoders on real texts.
+            return np.concatenate([data.pool_matrix, data.test_vectors])
+        texts = [*data.pool_texts, *data.test_texts]
+        return frozen_vectors(texts, settings, cast(Precision, precision), self.device)
 
     def _map_subset(self) -> RoundRecord:
         """Map the pool with all its true labels, and fit on a region of the map."""

@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.experiments import EXPERIMENTS, check_experiment, is_one_shot, try_experiment
 from benchmarks.results import (
     BATCH_SELECTION,
+    FROZEN_EVALUATION,
     FULL_DATA,
     LABELED_SAMPLE,
     MAP_SUBSET,
@@ -131,6 +132,10 @@ METHODS: Mapping[str, Preset] = {
     ),
     "zero-shot": Preset(
         ZERO_SHOT, "no label: the class whose description is nearest, or that a model entails"
+    ),
+    "frozen-evaluation": Preset(
+        FROZEN_EVALUATION,
+        "no training: encoders as they are, judged by the votes of neighbours; needs models",
     ),
     "labeled-sample": Preset(
         LABELED_SAMPLE, "one fit on some labels of each class; needs per_class or max_labels"

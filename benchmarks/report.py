@@ -13,6 +13,15 @@ import pandas as pd
 
 from benchmarks.figures import ablation_figure, balance_figure, learning_figure, png_bytes
 from benchmarks.frames import Section, rounds_frame, split_sections
+from benchmarks.frozen_tables import (
+    FROZEN_INTRODUCTION,
+    frozen_comparisons,
+    frozen_summary,
+    frozen_table,
+)
+from benchmarks.frozen_tables import (
+    MEASURES as FROZEN_MEASURES,
+)
 from benchmarks.label_savings import SAVINGS_INTRODUCTION, savings_summary, savings_table
 from benchmarks.noise_tables import (
     NOISE_INTRODUCTION,
@@ -139,6 +148,7 @@ def write_report(results_dir: Path, out_dir: Path | None = None) -> Path:
     if any(len(frame) for frame in noisy):
         write_text(folder / "noise.csv", pd.concat(noisy).to_csv(index=False))
     summary = [summarize(comparison) for comparison in comparisons]
+    summary += frozen_summary(frozen_comparisons([each.section for each in comparisons]))
     summary += sample_summary(sample_comparisons([each.section for each in comparisons]))
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(folder / REPORT_NAME, render_report(comparisons, results))
@@ -168,6 +178,7 @@ def render_report(comparisons: Sequence[Comparison], results: Sequence[UnitResul
     for comparison in comparisons:
         parts += _section_parts(comparison, sections)
     parts += _sample_parts(sections)
+    parts += _frozen_parts(sections)
     if failed:
         parts += ["## Failed units", failures_table(failed)]
     parts += ["## Environment", *environment_lines(results)]
@@ -322,6 +333,18 @@ def _sample_parts(sections: Sequence[Section]) -> Iterator[str]:
     for comparison in comparisons:
         yield f"### {comparison.title}"
         yield sample_table(comparison)
+
+
+def _frozen_parts(sections: Sequence[Section]) -> Iterator[str]:
+    comparisons = frozen_comparisons(sections)
+    if comparisons:
+        yield "## Frozen encoders"
+        yield FROZEN_INTRODUCTION
+    for comparison in comparisons:
+        yield f"### {comparison.suite}"
+        for measure in comparison.measures:
+            yield FROZEN_MEASURES[measure]
+            yield frozen_table(comparison, measure)
 
 
 def _curve_parts(comparison: Comparison) -> Iterator[str]:

@@ -19,11 +19,12 @@ from benchmarks.datasets import (
     without_small_classes,
 )
 from benchmarks.encoders import ResolvedEncoder, resolve_encoder
-from benchmarks.experiments import changes_classifier
+from benchmarks.experiments import EXPERIMENTS, changes_classifier, is_one_shot
 from benchmarks.methods import try_method
 from benchmarks.results import (
     DatasetRecord,
     EncoderRecord,
+    MethodRecord,
     ResultFileError,
     UnitSpec,
     read_result,
@@ -240,13 +241,14 @@ def expand_units(
         storage_dtype=suite.encoder.storage_dtype,
     )
     classifiers = [with_model(classifier) for classifier in suite.classifier_records()]
+    with_weights = _Weights()
     specs = [
         UnitSpec(
             suite=suite.name,
             dataset=dataset.record,
             encoder=record,
             classifier=classifier,
-            method=method,
+            method=with_weights(method),
             protocol=suite.protocol_on(dataset.record.id),
             seed=seed_triple(number),
         )
@@ -257,6 +259,21 @@ def expand_units(
         for method in suite.method_records(dataset.record.id, classifier.id)
     ]
     return [Unit(spec, spec_hash(spec, small_text_ext.__version__)) for spec in specs]
+
+
+class _Weights:
+    """Lets methods say which weights their own models have; files are read once a method."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, MethodRecord] = {}
+
+    def __call__(self, method: MethodRecord) -> MethodRecord:
+        if not is_one_shot(method.strategy):
+            return method
+        key = method.model_dump_json()
+        if key not in self._known:
+            self._known[key] = EXPERIMENTS[method.strategy].resolve(method)
+        return self._known[key]
 
 
 def pending_units(units: Sequence[Unit], folder: Path) -> list[Pending]:
