@@ -280,7 +280,7 @@ def _predicted(
         leave_self_out=own and mode != PARITY,
     )
     votes = knn_votes(found, labels[references], int(labels.max()) + 1, **options)
-    return votes.argmax(axis=1)
+    return np.asarray(votes.argmax(axis=1), dtype=np.int64)
 
 
 def _measures(labels: Labels, predicted: Labels, prefix: str) -> dict[str, float]:

@@ -606,8 +606,8 @@ class AlignmentTuner:
         """Train ``model`` in place, and leave it in evaluation mode.
 
         Where all texts have the same labels, and there is no second one, there is nothing to tell
-        apart, and nothing is trained: a loss would only draw all embeddings to one point. The states of the global random
-        generators stay as they were, and no file is left.
+        apart, and nothing is trained: a loss would only draw all embeddings to one point. The
+        states of the global random generators stay as they were, and no file is left.
 
         Parameters
         ----------
