@@ -301,7 +301,7 @@ def _text_data(spec: UnitSpec, dataset: PreparedDataset) -> UnitData:
     data = dataset.data
     vectors = np.ones((len(data), 1), dtype=np.float32)
     seeded = spec.model_copy(update={"seed": seed_triple(_SEED)})
-    return prepare_data(seeded, vectors, data.labels, data.is_test, data.groups, data.texts)
+    return prepare_data(seeded, vectors, data.labels, data.is_test, data.groups, data.items)
 
 
 def _drawn_rows(data: UnitData, num_labels: int) -> tuple[Rows, Rows]:

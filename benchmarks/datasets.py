@@ -1,7 +1,7 @@
 """Labelled texts: the registry of data sets, and what can be made of one before it is split.
 
 Loaders are imported when a data set is loaded, never before: ``corpora`` holds those of the
-built-in sources, ``user_data`` those of ``csv:PATH`` and ``hub:NAME``.
+built-in sources, ``user_data`` that of ``csv:PATH``, ``hub_data`` that of ``hub:NAME``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.given_vectors import GivenVectors
 from benchmarks.suggestions import SuiteError, unknown_name
 
 OTHER = "other"
@@ -25,6 +26,9 @@ ALL_RARE = "all"
 """Stands for every rare class that the registry names for a data set."""
 
 _SUBSAMPLE_SEED = 42
+
+Item = str | tuple[str, str]
+"""A text, or a pair of texts."""
 
 
 class MissingSourceError(RuntimeError):
@@ -53,6 +57,10 @@ class LabeledTexts:
         Texts of one group stay on one side of the split.
     second_labels : numpy.ndarray of int64, shape (n,), or None
         What a second annotator said.
+    second_texts : tuple of str or None
+        The second text of each pair, where the items are pairs.
+    vectors : GivenVectors or None
+        Vectors that come with the data and are used in the place of an encoder's.
     """
 
     name: str
@@ -64,15 +72,20 @@ class LabeledTexts:
     is_test: NDArray[np.bool_] | None = None
     groups: NDArray[np.int64] | None = None
     second_labels: NDArray[np.int64] | None = None
+    second_texts: tuple[str, ...] | None = None
+    vectors: GivenVectors | None = None
 
     def __post_init__(self) -> None:
-        """Check that there is one known label for each text."""
+        """Check that there is one of everything for each text."""
         if len(self.texts) != len(self.labels):
             raise ValueError(
                 f"{self.name}: {len(self.texts)} texts, but {len(self.labels)} labels."
             )
         if not self.texts:
             raise ValueError(f"{self.name}: there are no texts.")
+        for what, given in (("second texts", self.second_texts), ("vectors", self.vectors)):
+            if given is not None and len(given) != len(self.texts):
+                raise ValueError(f"{self.name}: {len(self.texts)} texts, but {len(given)} {what}.")
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -80,7 +93,21 @@ class LabeledTexts:
     @cached_property
     def texts_fingerprint(self) -> str:
         """sha256 of the texts in order: what embeddings depend on."""
-        return _digest(self.texts)
+        if self.second_texts is None:
+            return _digest(self.texts)
+        return _digest([*self.texts, "", *self.second_texts])
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What classifiers on texts are fitted on: the texts, or the pairs of them."""
+        if self.second_texts is None:
+            return self.texts
+        return tuple(zip(self.texts, self.second_texts, strict=True))
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a sentence encoder reads: the texts, those of a pair joined by a space."""
+        return [joined_text(item) for item in self.items]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -103,7 +130,22 @@ class LabeledTexts:
             is_test=None if self.is_test is None else self.is_test[rows],
             groups=None if self.groups is None else self.groups[rows],
             second_labels=None if self.second_labels is None else self.second_labels[rows],
+            second_texts=(
+                None if self.second_texts is None else tuple(self.second_texts[row] for row in rows)
+            ),
+            vectors=None if self.vectors is None else self.vectors.rows(rows),
         )
+
+
+def joined_text(item: Item) -> str:
+    """Return a text as it is, and a pair as one text.
+
+    Examples
+    --------
+    >>> joined_text("A cat."), joined_text(("A cat.", "A dog."))
+    ('A cat.', 'A cat. A dog.')
+    """
+    return item if isinstance(item, str) else " ".join(item)
 
 
 Loader = Callable[..., LabeledTexts]
@@ -176,7 +218,7 @@ DATASETS: Mapping[str, DatasetSpec] = {
             description="hub:NAME, a data set of the Hugging Face hub or a local folder",
             licence="see its card",
             source="datasets.load_dataset",
-            loader="benchmarks.user_data:load_hub",
+            loader="benchmarks.hub_data:load_hub",
         ),
     )
 }
@@ -206,7 +248,7 @@ def load_texts(name: str, options: Mapping[str, Any] | None = None) -> LabeledTe
     name : str
         A name of the registry, ``csv:PATH`` or ``hub:NAME``.
     options : mapping, optional
-        For ``hub:`` only: ``config``, ``revision``, ``text_column``, ``label_column``.
+        For ``hub:`` only, see :class:`benchmarks.hub_data.HubOptions`.
 
     Returns
     -------
@@ -384,6 +426,57 @@ def limit_texts(
     order = np.random.default_rng(_SUBSAMPLE_SEED).permutation(len(dataset))
     drawn = np.concatenate([order[kept[order]], order[~kept[order]]])[:max_texts]
     return dataset.rows(np.sort(drawn).astype(np.int64))
+
+
+def limit_test_majority(
+    dataset: LabeledTexts, max_majority: int | None, minority: Sequence[str]
+) -> LabeledTexts:
+    """Keep all wanted texts of the given test set, and at most so many of the others.
+
+    The published AnchorAL experiments test on every positive and 5,000 negatives, the same ones
+    in every run.
+
+    Parameters
+    ----------
+    dataset : LabeledTexts
+        A data set with a test set of its own.
+    max_majority : int or None
+        None, or more than there are, changes nothing.
+    minority : sequence of str
+        The wanted classes.
+
+    Returns
+    -------
+    LabeledTexts
+        The pool as it was, and the smaller test set, in the original order.
+
+    Raises
+    ------
+    SuiteError
+        If the data set has no test set of its own.
+
+    Examples
+    --------
+    >>> texts = LabeledTexts(
+    ...     "made", tuple("abcdef"), np.array([0, 1, 0, 0, 0, 1]), ("rest", "wanted"), "", "",
+    ...     is_test=np.array([False, False, True, True, True, True]))
+    >>> len(limit_test_majority(texts, 1, ["wanted"]))
+    4
+    """
+    if max_majority is None:
+        return dataset
+    if dataset.is_test is None:
+        raise SuiteError(
+            f"data set '{dataset.name}': max_test_majority is {max_majority}, but the test set is "
+            "drawn by the seed: name one with test_split, or leave max_test_majority out."
+        )
+    wanted = np.isin(dataset.labels, [dataset.class_names.index(name) for name in minority])
+    others = np.flatnonzero(dataset.is_test & ~wanted)
+    order = np.random.default_rng(_SUBSAMPLE_SEED).permutation(len(others))
+    dropped = others[order[max_majority:]]
+    if not len(dropped):
+        return dataset
+    return dataset.rows(np.setdiff1d(np.arange(len(dataset)), dropped))
 
 
 def encode_labels(values: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:

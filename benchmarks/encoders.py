@@ -73,11 +73,11 @@ def resolve_encoder(name: str) -> ResolvedEncoder:
         If the weights of the package are not the hub's, or it can be neither found nor fetched.
     """
     if name == "minilm":
-        folder = _packaged_minilm() or _hub_snapshot(ENCODERS[name])
+        folder = _packaged_minilm() or hub_snapshot(ENCODERS[name])
         return ResolvedEncoder(name, str(folder), _verified_minilm(folder))
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        folder = _hub_snapshot(name)
+        folder = hub_snapshot(name)
     return ResolvedEncoder(name, str(folder), _folder_fingerprint(folder))
 
 
@@ -100,7 +100,24 @@ def _verified_minilm(folder: Path) -> str:
     return digest
 
 
-def _hub_snapshot(name: str) -> Path:
+def hub_snapshot(name: str) -> Path:
+    """Return the folder of a model of the hub: the one place where the hub is asked for models.
+
+    Parameters
+    ----------
+    name : str
+        Name on the hub.
+
+    Returns
+    -------
+    Path
+        In the local cache of the hub, after a download where it is not there.
+
+    Raises
+    ------
+    SuiteError
+        If it is neither there nor can be fetched.
+    """
     hub = require_extra("huggingface_hub", "bench")
     try:
         return Path(hub.snapshot_download(name, local_files_only=True))
@@ -134,11 +151,39 @@ def _folder_fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def encoder_of(dataset: LabeledTexts, encoder: ResolvedEncoder | None = None) -> ResolvedEncoder:
+    """Return what stands for the encoder of a data set.
+
+    Parameters
+    ----------
+    dataset : LabeledTexts
+        The texts.
+    encoder : ResolvedEncoder or None, default=None
+        The suite's.
+
+    Returns
+    -------
+    ResolvedEncoder
+        The suite's, or a stand-in without a folder for the vectors that the data set brings.
+
+    Raises
+    ------
+    ValueError
+        If there is neither.
+    """
+    if dataset.vectors is not None:
+        return ResolvedEncoder(dataset.vectors.name, "", dataset.vectors.fingerprint)
+    if encoder is None:
+        raise ValueError(f"{dataset.name} brings no vectors: pass an encoder.")
+    return encoder
+
+
 def embeddings_folder(
     dataset: LabeledTexts, encoder: ResolvedEncoder, precision: Precision, storage: StorageDtype
 ) -> Path:
     """Return the folder in the cache that holds the vectors of these texts by this encoder."""
-    key = f"{encoder.fingerprint[:16]}-{precision}-{storage}"
+    fingerprint = encoder_of(dataset, encoder).fingerprint
+    key = f"{fingerprint[:16]}-{precision}-{storage}"
     return cache_folder() / "embeddings" / key / dataset.texts_fingerprint[:32]
 
 
@@ -152,6 +197,8 @@ def encode_dataset(
     show_progress: bool | None = None,
 ) -> PoolEmbeddings:
     """Encode all texts of a data set into the cache, or open what is there.
+
+    Vectors that the data set brings are written there as they are, but for their length.
 
     Parameters
     ----------
@@ -175,13 +222,18 @@ def encode_dataset(
     """
     from small_text_ext.pool.embeddings import PoolEmbeddings
 
-    if missing_texts(dataset, encoder, precision, storage_dtype) == 0:
+    folder = embeddings_folder(dataset, encoder, precision, storage_dtype)
+    if _is_stored(dataset, folder):
         # Opening does not load the encoder, which takes longer than all else here.
-        return PoolEmbeddings.open(embeddings_folder(dataset, encoder, precision, storage_dtype))
+        return PoolEmbeddings.open(folder)
+    if dataset.vectors is not None:
+        return PoolEmbeddings.from_chunks(
+            dataset.vectors.chunks(), dataset.sentences, folder, storage_dtype=storage_dtype
+        )
     return PoolEmbeddings.encode(
-        list(dataset.texts),
+        dataset.sentences,
         encoder.folder,
-        embeddings_folder(dataset, encoder, precision, storage_dtype),
+        folder,
         precision=precision,
         storage_dtype=storage_dtype,
         device=device,
@@ -227,11 +279,17 @@ def missing_texts(
     dataset: LabeledTexts, encoder: ResolvedEncoder, precision: Precision, storage: StorageDtype
 ) -> int:
     """Return how many texts of a data set are to be encoded: none, or all where any is missing."""
+    if dataset.vectors is not None:
+        return 0
+    folder = embeddings_folder(dataset, encoder, precision, storage)
+    return 0 if _is_stored(dataset, folder) else len(dataset)
+
+
+def _is_stored(dataset: LabeledTexts, folder: Path) -> bool:
     from small_text_ext.pool.embeddings import PoolEmbeddings
 
-    folder = embeddings_folder(dataset, encoder, precision, storage)
     try:
-        PoolEmbeddings.open(folder, list(dataset.texts))
+        PoolEmbeddings.open(folder, dataset.sentences)
     except (FileNotFoundError, ValueError):
-        return len(dataset)
-    return 0
+        return False
+    return True

@@ -21,6 +21,7 @@ from benchmarks.batch_selection import (
     run_selection,
 )
 from benchmarks.classifiers import build_factory, classifier_kind
+from benchmarks.datasets import Item, joined_text
 from benchmarks.encoders import Precision, encoding_seconds
 from benchmarks.experiments import changes_classifier, is_one_shot
 from benchmarks.frozen_evaluation import FrozenSettings, frozen_metrics, frozen_vectors
@@ -79,8 +80,8 @@ class UnitData:
         The classes.
     minority : tuple of int
         The wanted ones.
-    pool_texts, test_texts : list of str or None
-        The texts of both, for classifiers that are fitted on texts.
+    pool_texts, test_texts : list of str, list of (str, str), or None
+        The texts of both, or the pairs of them, for classifiers that are fitted on texts.
     """
 
     pool_vectors: Any
@@ -91,8 +92,8 @@ class UnitData:
     initial: Rows
     class_names: tuple[str, ...]
     minority: tuple[int, ...]
-    pool_texts: list[str] | None = None
-    test_texts: list[str] | None = None
+    pool_texts: list[Item] | None = None
+    test_texts: list[Item] | None = None
 
     @cached_property
     def pool_matrix(self) -> Vectors:
@@ -123,12 +124,12 @@ class UnitData:
     def _dataset(self, features: Features, x: Any, labels: Labels) -> Any:  # noqa: ANN401
         from small_text import SklearnDataset
 
-        from benchmarks.text_dataset import TextPool
+        from benchmarks.text_dataset import text_dataset
 
         if x is None:
             raise ValueError("A classifier on texts needs them: pass texts to prepare_data.")
-        dataset = SklearnDataset if features == "vectors" else TextPool
-        return dataset(x, labels, target_labels=np.arange(self.num_classes))
+        make = SklearnDataset if features == "vectors" else text_dataset
+        return make(x, labels, np.arange(self.num_classes))
 
     def counts(self, labels: Labels) -> dict[str, int]:
         """Return the number of each class among these labels."""
@@ -142,7 +143,7 @@ def prepare_data(
     labels: Labels,
     is_test: NDArray[np.bool_] | None = None,
     groups: Labels | None = None,
-    texts: Sequence[str] | None = None,
+    texts: Sequence[Item] | None = None,
 ) -> UnitData:
     """Split a data set for one seed, make the wanted classes rare, and draw the first labels.
 
@@ -158,8 +159,8 @@ def prepare_data(
         A split that comes with the data.
     groups : numpy.ndarray of int64, shape (n,), optional
         Groups that a split keeps together.
-    texts : sequence of str, length n, optional
-        The texts, where a classifier is fitted on them.
+    texts : sequence of str or of (str, str), length n, optional
+        The texts or pairs of them, where a classifier is fitted on them.
 
     Returns
     -------
@@ -305,7 +306,8 @@ class _Loop:
             return nearest_description(data.test_vectors, sentences, encoder, settings)
         if data.test_texts is None:
             raise ValueError("nli_model reads texts: pass them to prepare_data.")
-        return entailed_description(data.test_texts, sentences, settings.nli_model)
+        texts = [joined_text(item) for item in data.test_texts]
+        return entailed_description(texts, sentences, settings.nli_model)
 
     def _frozen_evaluation(self) -> RoundRecord:
         """Judge encoders as they are by the votes of neighbours."""
@@ -406,9 +408,9 @@ class _Loop:
         """Return what the frozen encoder takes for a text, where the classifier does without it."""
         if self.features == "vectors" or self.data.pool_texts is None:
             return 0.0
-        encoder, texts = self.spec.encoder, self.data.pool_texts[:_TIMED_TEXTS]
+        encoder, items = self.spec.encoder, self.data.pool_texts[:_TIMED_TEXTS]
         precision: Any = encoder.precision
-        return encoding_seconds(encoder.id, precision, tuple(texts))
+        return encoding_seconds(encoder.id, precision, tuple(map(joined_text, items)))
 
     def _fitted_on_pool(self, factory: MeasuredFactory) -> Any:  # noqa: ANN401
         classifier = factory.new()

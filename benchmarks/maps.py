@@ -31,7 +31,7 @@ from benchmarks.environment import describe_environment
 from benchmarks.figures import png_bytes
 from benchmarks.results import ClassifierRecord, write_text
 from benchmarks.suggestions import SuiteError
-from benchmarks.text_dataset import TextPool
+from benchmarks.text_dataset import text_dataset
 from small_text_ext._files import write_json, write_whole
 from small_text_ext.training.dynamics_files import write_metrics, write_regions
 
@@ -320,7 +320,7 @@ def _train_set(request: MapRequest, data: LabeledTexts, device: str | None) -> A
 
     classes = np.arange(len(data.class_names))
     if classifier_kind(request.classifier).features == "texts":
-        return TextPool(list(data.texts), data.labels, target_labels=classes)
+        return text_dataset(data.items, data.labels, classes)
     vectors = encode_dataset(data, resolve_encoder(request.encoder), device=device)
     return SklearnDataset(np.asarray(vectors, dtype=np.float32), data.labels, target_labels=classes)
 

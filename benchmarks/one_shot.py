@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets import LabeledTexts, MissingSourceError
 from benchmarks.encoders import encode_dataset, resolve_encoder
+from benchmarks.hub_data import TEXT_COLUMNS
 from benchmarks.suggestions import SuiteError
 from benchmarks.text_tables import TextTable, check_table_name, read_table, write_table
-from benchmarks.user_data import TEXT_COLUMNS
 from small_text_ext._random import derived_generator
 
 if TYPE_CHECKING:

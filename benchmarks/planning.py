@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 
 from benchmarks.calibration import Calibration, UnitCosts, make_calibration, on_texts
+from benchmarks.datasets import joined_text
 from benchmarks.encoders import Precision, embeddings_folder, missing_texts
 from benchmarks.executors import threads_per_worker
 from benchmarks.experiments import EXPERIMENTS, is_one_shot
@@ -206,7 +207,10 @@ def _time_encoding(run: Run, dataset: PreparedDataset, device: str | None) -> tu
     generator = np.random.default_rng(_CALIBRATION_SEED)
     number = min(CALIBRATION_TEXTS, len(dataset.data))
     rows = generator.choice(len(dataset.data), size=number, replace=False)
-    texts = [dataset.data.texts[row] for row in rows]
+    if dataset.data.vectors is not None:
+        given = np.concatenate(list(dataset.data.vectors.rows(rows).chunks()))
+        return 0.0, np.asarray(PoolEmbeddings.from_array(given), dtype=np.float32)
+    texts = [joined_text(dataset.data.items[row]) for row in rows]
     encode = partial(
         PoolEmbeddings.encode,
         model=SentenceTransformer(run.encoder.folder, device=device),
@@ -260,7 +264,7 @@ def _text_seconds(calibration: Calibration, spec: UnitSpec) -> float | None:
     experiment = EXPERIMENTS.get(spec.method.strategy)
     if experiment is None or experiment.text_seconds is None:
         return None
-    texts = calibration.datasets[spec.dataset.id].data.texts[:CALIBRATION_TEXTS]
+    texts = calibration.datasets[spec.dataset.id].data.items[:CALIBRATION_TEXTS]
     precision = cast(Precision, spec.encoder.precision)
     return experiment.text_seconds(spec.method.params, texts, precision, calibration.device)
 

@@ -104,7 +104,7 @@ def prepare_run(suite: Suite, folder: Path) -> Run:
     check_values(suite)
     datasets, skipped = prepare_datasets(suite)
     check_draws(suite, datasets)
-    encoder = find_encoder(suite)
+    encoder = find_encoder(suite, datasets)
     units = expand_units(suite, datasets, encoder)
     return Run(
         suite, datasets, [*unavailable, *skipped], encoder, units, pending_units(units, folder)

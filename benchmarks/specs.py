@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmarks.datasets import dataset_spec, resolve_minority
+from benchmarks.hub_data import EmbeddingsOptions, HubOptions
 from benchmarks.methods import nested_method
 from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
 from benchmarks.suggestions import SuiteError
@@ -35,6 +37,27 @@ class EncoderEntry(_Entry):
     storage_dtype: Literal["float32", "float16"] = "float32"
 
 
+class EmbeddingsEntry(_Entry):
+    """Vectors that a data set of the hub brings with it, used in the place of an encoder's.
+
+    Parameters
+    ----------
+    name : str
+        What results call the encoder.
+    column : str
+        The column of the vectors.
+    config : str or None
+        The configuration that holds it; None: the one of the texts.
+    key : str or None
+        A column of texts and vectors alike, by which they are put together; None: row by row.
+    """
+
+    name: str
+    column: str
+    config: str | None = None
+    key: str | None = None
+
+
 class DatasetEntry(_Entry):
     """A data set of a suite, and what is made of it.
 
@@ -59,8 +82,12 @@ class DatasetEntry(_Entry):
         is thinned to it afterwards; the test set keeps its share of all wanted texts.
     optional : bool
         Where the source is missing, skip it and say so.
-    config, revision, text_column, label_column : str or None
-        For ``hub:``.
+    max_test_majority : int or None
+        Keep only so many unwanted texts of the test set that comes with the data; it needs a wanted
+        class.
+    config, revision, text_column, second_text_column, label_column, train_split, test_split, \
+label_names, label_groups, drop_unlabeled, embeddings
+        For ``hub:``, see :class:`benchmarks.hub_data.HubOptions`.
     rounds, query_size, initial_size, initial_minority : int or None
         The loop on this data set, where it is not that of the suite.
     """
@@ -73,10 +100,18 @@ class DatasetEntry(_Entry):
     max_texts: int | None = Field(default=None, ge=1)
     keep_minority: bool = False
     optional: bool = False
+    max_test_majority: int | None = Field(default=None, ge=1)
     config: str | None = None
     revision: str | None = None
     text_column: str | None = None
+    second_text_column: str | None = None
     label_column: str | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+    label_names: tuple[str, ...] | None = None
+    label_groups: dict[str, tuple[int | str, ...]] | None = None
+    drop_unlabeled: bool = False
+    embeddings: EmbeddingsEntry | None = None
     rounds: int | None = Field(default=None, ge=0)
     query_size: int | None = Field(default=None, ge=1)
     initial_size: int | None = Field(default=None, ge=1)
@@ -104,6 +139,11 @@ class DatasetEntry(_Entry):
                 f"data set '{value['name']}': min_class_size leaves small classes out, and "
                 f"{', '.join(minority)} is wanted: pass minority = [] with it, or leave it out."
             )
+        if value.get("max_test_majority") is not None and not minority:
+            raise SuiteError(
+                f"data set '{value['name']}': max_test_majority keeps all wanted texts, but no "
+                "class is wanted: name one with minority, or leave max_test_majority out."
+            )
         return {"id": default, **value, "minority": minority}
 
     @property
@@ -112,11 +152,13 @@ class DatasetEntry(_Entry):
         return tuple(self.minority or ())
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, Any]:
         """What the loader of ``hub:`` gets."""
-        names = ("config", "revision", "text_column", "label_column")
-        given = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in given.items() if value is not None}
+        given = {field.name: getattr(self, field.name) for field in fields(HubOptions)}
+        options = {name: value for name, value in given.items() if value}
+        if self.embeddings is not None:
+            options["embeddings"] = EmbeddingsOptions(**self.embeddings.model_dump())
+        return options
 
 
 class ClassifierEntry(_Entry):

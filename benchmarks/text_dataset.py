@@ -1,10 +1,12 @@
-"""small-text's ``TextDataset``, with labelled texts taken out of it as they are."""
+"""Texts, or pairs of them, as datasets of small-text."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from small_text import TextDataset
 from small_text.data.datasets import TextDatasetView
 
@@ -37,3 +39,29 @@ class TextPool(TextDataset):
 
     def __getitem__(self, item: Any) -> TextPoolView:  # noqa: ANN401 - an index, slice or array
         return TextPoolView(self, item)
+
+
+def text_dataset(
+    items: Sequence[Any], labels: NDArray[np.int64], classes: NDArray[np.int64]
+) -> TextDataset:
+    """Return a dataset for classifiers on texts.
+
+    Parameters
+    ----------
+    items : sequence of str, or of (str, str)
+        Texts, or pairs of them.
+    labels : numpy.ndarray of int64, shape (n,)
+        Labels; -1 where there is none yet.
+    classes : numpy.ndarray of int64
+        All classes.
+
+    Returns
+    -------
+    small_text.TextDataset
+        A :class:`TextPool`, or a ``TextPairDataset``.
+    """
+    if items and not isinstance(items[0], str):
+        from small_text_ext import TextPairDataset
+
+        return TextPairDataset(list(items), labels, target_labels=classes)
+    return TextPool(list(items), labels, target_labels=classes)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from benchmarks.cache import cache_folder
-from benchmarks.datasets import LabeledTexts
+from benchmarks.datasets import Item, LabeledTexts
 from small_text_ext._files import write_whole
 
 # Scraped texts hold halves of surrogate pairs, which strict UTF-8 has no place for.
@@ -29,12 +29,12 @@ def store_texts(dataset: LabeledTexts) -> Path:
     """
     path = cache_folder() / "texts" / f"{dataset.texts_fingerprint[:32]}.json"
     if not path.exists():
-        content = json.dumps(dataset.texts, ensure_ascii=False).encode("utf-8", _LENIENT)
+        content = json.dumps(dataset.items, ensure_ascii=False).encode("utf-8", _LENIENT)
         write_whole(path, lambda file: file.write(content))
     return path
 
 
-def read_texts(path: Path) -> tuple[str, ...]:
+def read_texts(path: Path) -> tuple[Item, ...]:
     """Read the texts of a data set.
 
     Parameters
@@ -44,7 +44,8 @@ def read_texts(path: Path) -> tuple[str, ...]:
 
     Returns
     -------
-    tuple of str
-        The texts, in order.
+    tuple of str, or of (str, str)
+        The texts or the pairs of texts, in order.
     """
-    return tuple(json.loads(path.read_bytes().decode("utf-8", _LENIENT)))
+    items = json.loads(path.read_bytes().decode("utf-8", _LENIENT))
+    return tuple(item if isinstance(item, str) else tuple(item) for item in items)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,11 +14,12 @@ from benchmarks.datasets import (
     LabeledTexts,
     MissingSourceError,
     against_the_rest,
+    limit_test_majority,
     limit_texts,
     load_texts,
     without_small_classes,
 )
-from benchmarks.encoders import ResolvedEncoder, resolve_encoder
+from benchmarks.encoders import ResolvedEncoder, encoder_of, resolve_encoder
 from benchmarks.experiments import EXPERIMENTS, changes_classifier, is_one_shot
 from benchmarks.methods import try_method
 from benchmarks.results import (
@@ -139,6 +140,7 @@ def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
     if entry.wanted:
         data = against_the_rest(data, entry.wanted)
     data = limit_texts(data, entry.max_texts, entry.wanted if entry.keep_minority else ())
+    data = limit_test_majority(data, entry.max_test_majority, entry.wanted)
     record = DatasetRecord(
         id=entry.id,
         name=entry.name,
@@ -205,13 +207,29 @@ def check_draws(suite: Suite, datasets: Iterable[PreparedDataset]) -> None:
             raise SuiteError(f"data set '{dataset.record.id}': {error}") from error
 
 
-def find_encoder(suite: Suite) -> ResolvedEncoder:
-    """Find the encoder of a suite."""
+def find_encoder(suite: Suite, datasets: Sequence[PreparedDataset] = ()) -> ResolvedEncoder:
+    """Find the encoder of a suite.
+
+    Parameters
+    ----------
+    suite : Suite
+        The suite.
+    datasets : sequence of PreparedDataset, default=()
+        Its data sets. Where all bring their own vectors, no encoder is looked for.
+
+    Returns
+    -------
+    ResolvedEncoder
+        The encoder, or what stands for the vectors of the first data set.
+    """
+    given = [dataset.data.vectors for dataset in datasets]
+    if given and given[0] is not None and None not in given:
+        return encoder_of(datasets[0].data)
     return resolve_encoder(suite.encoder.name)
 
 
 def expand_units(
-    suite: Suite, datasets: Iterable[PreparedDataset], encoder: ResolvedEncoder
+    suite: Suite, datasets: Collection[PreparedDataset], encoder: ResolvedEncoder
 ) -> list[Unit]:
     """Return every unit of a suite, those that share data next to each other.
 
@@ -219,7 +237,7 @@ def expand_units(
     ----------
     suite : Suite
         The suite.
-    datasets : iterable of PreparedDataset
+    datasets : collection of PreparedDataset
         Its data sets.
     encoder : ResolvedEncoder
         Its encoder.
@@ -234,19 +252,17 @@ def expand_units(
     SuiteError
         If the pretrained model of a classifier can be neither found nor fetched.
     """
-    record = EncoderRecord(
-        id=encoder.id,
-        fingerprint=encoder.fingerprint,
-        precision=suite.encoder.precision,
-        storage_dtype=suite.encoder.storage_dtype,
-    )
+    encoders = {
+        dataset.record.id: _encoder_record(suite, encoder_of(dataset.data, encoder))
+        for dataset in datasets
+    }
     classifiers = [with_model(classifier) for classifier in suite.classifier_records()]
     with_weights = _Weights()
     specs = [
         UnitSpec(
             suite=suite.name,
             dataset=dataset.record,
-            encoder=record,
+            encoder=encoders[dataset.record.id],
             classifier=classifier,
             method=with_weights(method),
             protocol=suite.protocol_on(dataset.record.id),
@@ -259,6 +275,15 @@ def expand_units(
         for method in suite.method_records(dataset.record.id, classifier.id)
     ]
     return [Unit(spec, spec_hash(spec, small_text_ext.__version__)) for spec in specs]
+
+
+def _encoder_record(suite: Suite, encoder: ResolvedEncoder) -> EncoderRecord:
+    return EncoderRecord(
+        id=encoder.id,
+        fingerprint=encoder.fingerprint,
+        precision=suite.encoder.precision,
+        storage_dtype=suite.encoder.storage_dtype,
+    )
 
 
 class _Weights:

@@ -1,4 +1,4 @@
-"""Loaders for your own data: ``csv:PATH`` and ``hub:NAME``."""
+"""Loader for your own data: ``csv:PATH``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,9 @@ from benchmarks.datasets import (
     encode_labels,
 )
 from benchmarks.suggestions import SuiteError
-from small_text_ext._extras import require_extra
 
 _REQUIRED = ("text", "label")
 _OPTIONAL = ("split", "label2", "group")
-TEXT_COLUMNS = ("text", "sentence", "content", "comment_text", "review", "document")
-_LABEL_COLUMNS = ("label", "labels", "coarse_label", "class", "category", "target")
 _SPLITS = ("train", "test")
 
 
@@ -125,114 +122,3 @@ def _second_labels(
     if unknown:
         raise SuiteError(f"{path}, column 'label2': {unknown} do not occur in column 'label'.")
     return np.array([names.index(value) for value in values], dtype=np.int64)
-
-
-def load_hub(
-    location: str,
-    config: str | None = None,
-    revision: str | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-) -> LabeledTexts:
-    """Load a data set through the ``datasets`` library: a name on the hub, or a local folder.
-
-    Where it has the splits train and test, these are the pool and the test set; otherwise its only
-    (or first) split is divided by the seed.
-
-    Parameters
-    ----------
-    location : str
-        Name on the hub, or a folder of CSV, JSON or Parquet files.
-    config : str or None, default=None
-        Name of the configuration.
-    revision : str or None, default=None
-        Commit, tag or branch; pin it for numbers that others should reproduce.
-    text_column, label_column : str or None, default=None
-        Columns to use; by default the first of the usual names that exists.
-
-    Returns
-    -------
-    LabeledTexts
-        The texts of train and test.
-
-    Raises
-    ------
-    MissingSourceError
-        If it cannot be loaded, with the library's own words.
-    SuiteError
-        If the columns cannot be told, or a text or label is missing or a list; the message names
-        column and row.
-    """
-    splits = _load_splits(location, config, revision)
-    wanted = list(_SPLITS) if set(_SPLITS) <= set(splits) else list(splits)[:1]
-    features = splits[wanted[0]].features
-    text = _column(f"hub:{location}", features, "text_column", text_column, TEXT_COLUMNS)
-    label = _column(f"hub:{location}", features, "label_column", label_column, _LABEL_COLUMNS)
-    values = _hub_values(location, splits, wanted, label)
-    labels, names = _hub_labels(location, values, features[label])
-    is_test = [name == "test" for name in wanted for _ in range(len(splits[name]))]
-    return LabeledTexts(
-        name=f"hub:{location}",
-        texts=tuple(str(value) for value in _hub_values(location, splits, wanted, text)),
-        labels=labels,
-        class_names=names,
-        licence=DATASETS["hub:"].licence,
-        source=f"{location}@{revision}" if revision else location,
-        is_test=np.array(is_test) if len(wanted) > 1 else None,
-    )
-
-
-def _load_splits(location: str, config: str | None, revision: str | None) -> dict[str, Any]:
-    library = require_extra("datasets", "bench")
-    try:
-        return dict(library.load_dataset(location, name=config, revision=revision))
-    except Exception as error:  # the library raises a dozen unrelated types here
-        raise MissingSourceError(f"hub:{location} could not be loaded: {error}") from error
-
-
-def _column(
-    dataset: str,
-    features: dict[str, Any],
-    argument: str,
-    given: str | None,
-    usual: Sequence[str],
-) -> str:
-    candidates = [given] if given is not None else list(usual)
-    for name in candidates:
-        if name in features:
-            return name
-    raise SuiteError(
-        f"{dataset} has the columns {sorted(features)}, none of them {candidates}: set {argument} "
-        "in the suite's data set."
-    )
-
-
-def _hub_values(
-    location: str, splits: dict[str, Any], wanted: Sequence[str], column: str
-) -> list[Any]:
-    values = []
-    for name in wanted:
-        for row, value in enumerate(splits[name][column]):
-            # A number that is not equal to itself is how tables spell a missing one.
-            if not isinstance(value, str | int | float) or value != value:
-                raise SuiteError(
-                    f"hub:{location}, split '{name}', column '{column}', row {row}: {value!r} is "
-                    "neither a text nor a number. Drop such rows, or choose another column with "
-                    "text_column or label_column."
-                )
-            values.append(value)
-    return values
-
-
-def _hub_labels(
-    location: str,
-    values: list[Any],
-    feature: Any,  # noqa: ANN401 - a feature of the datasets library
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    names = getattr(feature, "names", None)
-    if names is None:
-        return encode_labels([str(value) for value in values])
-    labels = np.asarray(values, dtype=np.int64)
-    if (labels < 0).any():
-        raise SuiteError(f"hub:{location} holds unlabelled texts (-1): choose a labelled split.")
-    return labels, tuple(names)

@@ -7,7 +7,7 @@ touches. small-text's strategies embed the whole pool with the current classifie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 StorageDtype = Literal["float32", "float16"]
+
+_CHUNK_SIZE = 8192
 
 
 class PoolEmbeddings:
@@ -69,7 +71,7 @@ class PoolEmbeddings:
         batch_size: int = 64,
         precision: Precision = "float32",
         storage_dtype: StorageDtype = "float32",
-        chunk_size: int = 8192,
+        chunk_size: int = _CHUNK_SIZE,
         device: str | None = None,
         show_progress: bool | None = None,
     ) -> PoolEmbeddings:
@@ -224,6 +226,75 @@ class PoolEmbeddings:
             "chunks": [entry],
         }
         return cls(ChunkStore(description, None, [rows]), model)
+
+    @classmethod
+    def from_chunks(
+        cls,
+        chunks: Iterable[ArrayLike],
+        texts: Sequence[str],
+        path: str | Path,
+        *,
+        storage_dtype: StorageDtype = "float32",
+    ) -> PoolEmbeddings:
+        """Write vectors that were computed elsewhere into a folder, a part at a time.
+
+        For vectors that are published with their texts and do not fit into memory; :meth:`open`
+        opens the folder later. What the folder held is replaced.
+
+        Parameters
+        ----------
+        chunks : iterable of array_like, each of shape (m, d)
+            Together one row for each text, in order; rows are scaled to length one.
+        texts : sequence of str
+            The texts of the root dataset.
+        path : str or pathlib.Path
+            The folder.
+        storage_dtype : {"float32", "float16"}, default="float32"
+            float16 halves the folder and the memory that a search reads.
+
+        Returns
+        -------
+        PoolEmbeddings
+            The embeddings, memory-mapped.
+
+        Raises
+        ------
+        ValueError
+            If a row is zero, NaN or infinite, widths differ, or there are not as many rows as
+            texts; the folder then counts as interrupted.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     parts = [[[1.0, 0.0]], [[0.0, 2.0], [3.0, 4.0]]]
+        ...     PoolEmbeddings.from_chunks(parts, ["a", "b", "c"], folder)[2].round(1)
+        array([0.6, 0.8], dtype=float32)
+        """
+        texts = _checked_texts(texts)
+        _check_encode_arguments(texts, storage_dtype, _CHUNK_SIZE)
+        description: dict[str, Any] = {
+            "format": FORMAT,
+            "model": None,
+            "precision": "float32",
+            "storage_dtype": storage_dtype,
+            "chunk_size": _CHUNK_SIZE,
+            "chunks": [],
+        }
+        store = ChunkStore(description, Path(path).resolve())
+        store.clean()
+        store.announce(len(texts))
+        for chunk in chunks:
+            rows = unit_rows(chunk, "chunks")
+            covered = texts[len(store) : len(store) + len(rows)]
+            if len(covered) < len(rows):
+                raise ValueError(
+                    f"chunks hold more rows than texts has ({len(texts)}): pass as many."
+                )
+            store.store(rows.astype(storage_dtype, copy=False), covered)
+        if len(store) < len(texts):
+            raise ValueError(f"chunks hold {len(store)} rows, texts has {len(texts)}: pass all.")
+        return cls(store)
 
     def append(self, texts: Sequence[str], show_progress: bool | None = None) -> None:
         """Encode more texts and add them behind the present rows.

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.cache import CACHE_VARIABLE
 from benchmarks.corpora import load_bbc_news
+
+if TYPE_CHECKING:
+    from tests.benchmarks.stand_ins import LocalHub
 
 SUITE = """
 description = "titles of news"
@@ -67,6 +71,23 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where stand-ins of the hub's data sets are written, once in a session."""
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest.fixture
+def local_hub(hub_folder: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> LocalHub:
+    """Stand-ins in the hub's place: data sets of the same schema, tiny models."""
+    # Generating them needs libraries that take seconds to load.
+    from tests.benchmarks.stand_ins import LocalHub
+
+    hub = LocalHub(hub_folder)
+    hub.install(monkeypatch)
+    return hub
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from benchmarks.datasets import (
     LabeledTexts,
     against_the_rest,
     dataset_spec,
+    limit_test_majority,
     limit_texts,
     load_texts,
     resolve_minority,
@@ -130,3 +133,18 @@ def test_classes_that_are_kept_are_not_drawn_from() -> None:
     assert limit_texts(data, 5, keep=("b",)).counts() == {"a": 0, "b": 5, "c": 0}
     with pytest.raises(SuiteError, match="b, c alone has 8"):
         limit_texts(data, 7, keep=("b", "c"))
+
+
+def test_the_given_test_set_keeps_all_wanted_texts_and_some_others() -> None:
+    data = make_texts([0, 1] * 100)
+    is_test = np.arange(200) >= 100
+    data = replace(data, is_test=is_test)
+    limited = limit_test_majority(data, 10, ["business"])
+    assert limited.is_test is not None
+    assert np.bincount(limited.labels[limited.is_test]).tolist() == [10, 50]
+    assert np.bincount(limited.labels[~limited.is_test]).tolist() == [50, 50]
+    assert limited.texts == limit_test_majority(data, 10, ["business"]).texts
+    assert limit_test_majority(data, None, ["business"]) is data
+    assert limit_test_majority(data, 50, ["business"]) is data
+    with pytest.raises(SuiteError, match="max_test_majority is 5, but the test set is drawn"):
+        limit_test_majority(make_texts([0, 1]), 5, ["business"])

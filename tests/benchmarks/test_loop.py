@@ -327,6 +327,19 @@ def test_texts_are_split_as_their_vectors_are(vectors: NDArray[np.float32]) -> N
     assert data.test_set("vectors").x.shape == (80, 8)
 
 
+def test_pairs_are_fitted_on_as_pairs(
+    vectors: NDArray[np.float32], tiny_transformer: ClassifierRecord
+) -> None:
+    spec = unit(RANDOM, rounds=1).model_copy(update={"classifier": tiny_transformer})
+    pairs = list(zip(TEXTS, TEXTS[::-1], strict=True))
+    data = prepare_data(spec, vectors, TEXT_LABELS, texts=pairs)
+    assert type(data.test_set("texts")).__name__ == "TextPairDataset"
+    assert data.pool_texts == [pairs[row] for row in data.pool_rows]
+    first, last = run_unit(spec, data, "cpu")
+    assert len(set(first.picks + last.picks)) == last.num_labeled
+    assert last.metrics["macro_f1"] is not None
+
+
 def test_as_many_texts_as_labels_are_needed(vectors: NDArray[np.float32]) -> None:
     with pytest.raises(ValueError, match="There are 3 texts, but 400 labels"):
         prepare_data(unit(RANDOM), vectors, LABELS, texts=TEXTS[:3])

@@ -146,6 +146,11 @@ def test_the_version_changes_the_hash_and_names_do_not() -> None:
     assert spec_hash(spec, "2") != spec_hash(spec, "1")
 
 
+def test_a_known_specification_keeps_its_hash() -> None:
+    known = "e5adff23bf8e4cb38fe7fc848e146f18dc657b4c8a19c83fe97fdabc1c5ff96e"
+    assert spec_hash(make_spec(), "1") == known, "results on disk would run again"
+
+
 @pytest.mark.parametrize("content", ['{"schema_version": 1, "sta', "[]", "{}", "\xff"])
 def test_a_cut_off_or_foreign_file_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "seed-0.json"

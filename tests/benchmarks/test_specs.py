@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.hub_data import EmbeddingsOptions
 from benchmarks.specs import ClassifierEntry, DatasetEntry, MethodEntry, Suite, method_record
 
 
@@ -55,6 +56,26 @@ def test_options_of_the_hub_are_those_that_were_given() -> None:
     entry = DatasetEntry(name="hub:some/data", text_column="body")
     assert entry.options == {"text_column": "body"}
     assert entry.wanted == ()
+
+
+def test_options_of_the_hub_reach_its_loader() -> None:
+    entry = DatasetEntry.model_validate(
+        {
+            "name": "hub:some/data",
+            "train_split": "train+validation",
+            "label_groups": {"rare": [1, "two"]},
+            "drop_unlabeled": True,
+            "embeddings": {"name": "mpnet", "column": "vectors", "key": "uid"},
+        }
+    )
+    assert entry.options == {
+        "train_split": "train+validation",
+        "label_groups": {"rare": (1, "two")},
+        "drop_unlabeled": True,
+        "embeddings": EmbeddingsOptions("mpnet", "vectors", key="uid"),
+    }
+    with pytest.raises(ValueError, match="max_test_majority keeps all wanted texts, but no class"):
+        DatasetEntry(name="hub:some/data", max_test_majority=10)
 
 
 def test_a_classifier_may_be_bound_to_data_sets_and_to_methods(suite: Suite) -> None:

@@ -26,6 +26,14 @@ def test_texts_come_back_as_they_were() -> None:
 
 
 @pytest.mark.usefixtures("shared_cache")
+def test_pairs_come_back_as_pairs() -> None:
+    pairs = replace(DATA, second_texts=TEXTS[::-1])
+    path = store_texts(pairs)
+    assert path != store_texts(DATA)
+    assert read_texts(path) == pairs.items == tuple(zip(TEXTS, TEXTS[::-1], strict=True))
+
+
+@pytest.mark.usefixtures("shared_cache")
 def test_other_texts_are_another_file_and_the_same_are_written_once() -> None:
     path = store_texts(DATA)
     before = path.stat().st_mtime_ns

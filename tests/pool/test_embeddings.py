@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from small_text import SklearnDataset
 
 from small_text_ext import PoolEmbeddings
@@ -252,6 +253,44 @@ def test_from_array_scales_and_checks() -> None:
         PoolEmbeddings.from_array(np.eye(2), ["a"])
     with pytest.raises(ValueError, match="first row 1"):
         PoolEmbeddings.from_array([[1.0, 0.0], [np.nan, 0.0]])
+
+
+@pytest.mark.parametrize("storage_dtype", ["float32", "float16"])
+def test_from_chunks_writes_what_open_opens(
+    tmp_path: Path, storage_dtype: Literal["float32", "float16"]
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(7, 3)) * 5
+    texts = list("abcdefg")
+    made = PoolEmbeddings.from_chunks(
+        (rows[start : start + 3] for start in (0, 3, 6)),
+        texts,
+        tmp_path,
+        storage_dtype=storage_dtype,
+    )
+    opened = PoolEmbeddings.open(tmp_path, texts)
+    expected = np.asarray(PoolEmbeddings.from_array(rows))
+    np.testing.assert_allclose(np.asarray(opened), expected, atol=1e-3)
+    assert opened.fingerprint == made.fingerprint
+    with pytest.raises(ValueError, match="other texts"):
+        PoolEmbeddings.open(tmp_path, texts[::-1])
+
+
+@pytest.mark.parametrize(
+    ("chunks", "message"),
+    [
+        ([np.eye(2)], "chunks hold 2 rows, texts has 3"),
+        ([np.eye(2), np.eye(2)], r"more rows than texts has \(3\)"),
+        ([np.eye(2), np.ones((1, 3))], "have dimension 3"),
+        ([np.eye(2), np.zeros((1, 2))], "chunks: 1 of 1 rows are zero"),
+    ],
+)
+def test_from_chunks_leaves_nothing_that_opens(
+    tmp_path: Path, chunks: list[NDArray[np.float64]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        PoolEmbeddings.from_chunks(chunks, list("abc"), tmp_path)
+    with pytest.raises(ValueError, match="interrupted"):
+        PoolEmbeddings.open(tmp_path)
 
 
 @pytest.mark.parametrize(
