@@ -18,6 +18,7 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    SECOND_LABEL,
     ZERO_SHOT,
     RoundRecord,
     UnitResult,
@@ -35,6 +36,7 @@ _OWN_TABLES = (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    SECOND_LABEL,
     ZERO_SHOT,
 )
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
@@ -97,6 +99,11 @@ class Section:
     def frozen(self) -> tuple[UnitResult, ...]:
         """The units that judge encoders as they are."""
         return tuple(r for r in self.results if r.spec.method.strategy == FROZEN_EVALUATION)
+
+    @property
+    def second_labels(self) -> tuple[UnitResult, ...]:
+        """The units that are judged by a second label."""
+        return tuple(r for r in self.results if r.spec.method.strategy == SECOND_LABEL)
 
     @property
     def title(self) -> str:

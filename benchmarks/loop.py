@@ -39,11 +39,18 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    SECOND_LABEL,
     ZERO_SHOT,
     ClassifierRecord,
     RoundRecord,
     UnitSpec,
     canonical_json,
+)
+from benchmarks.second_labels import (
+    SECOND_TASK,
+    HeldOut,
+    SecondLabelSettings,
+    second_metrics,
 )
 from benchmarks.splits import Rows, draw_rows
 from benchmarks.statistics import normalized_area
@@ -82,6 +89,8 @@ class UnitData:
         The wanted ones.
     pool_texts, test_texts : list of str, list of (str, str), or None
         The texts of both, or the pairs of them, for classifiers that are fitted on texts.
+    pool_second : numpy.ndarray of int64, shape (pool,), or None
+        Something else that is known of each text of the pool.
     """
 
     pool_vectors: Any
@@ -94,6 +103,7 @@ class UnitData:
     minority: tuple[int, ...]
     pool_texts: list[Item] | None = None
     test_texts: list[Item] | None = None
+    pool_second: Labels | None = None
 
     @cached_property
     def pool_matrix(self) -> Vectors:
@@ -144,6 +154,7 @@ def prepare_data(
     is_test: NDArray[np.bool_] | None = None,
     groups: Labels | None = None,
     texts: Sequence[Item] | None = None,
+    second_labels: Labels | None = None,
 ) -> UnitData:
     """Split a data set for one seed, make the wanted classes rare, and draw the first labels.
 
@@ -161,6 +172,8 @@ def prepare_data(
         Groups that a split keeps together.
     texts : sequence of str or of (str, str), length n, optional
         The texts or pairs of them, where a classifier is fitted on them.
+    second_labels : numpy.ndarray of int64, shape (n,), optional
+        Something else that is known of each text.
 
     Returns
     -------
@@ -188,6 +201,7 @@ def prepare_data(
         minority=drawn.minority,
         pool_texts=None if texts is None else [texts[row] for row in drawn.pool],
         test_texts=None if texts is None else [texts[row] for row in drawn.test],
+        pool_second=None if second_labels is None else second_labels[drawn.pool],
     )
 
 
@@ -254,6 +268,7 @@ class _Loop:
             LABELED_SAMPLE: self._labeled_sample,
             ZERO_SHOT: self._zero_shot,
             FROZEN_EVALUATION: self._frozen_evaluation,
+            SECOND_LABEL: self._second_label,
         }
         return (experiments[self.spec.method.strategy](),)
 
@@ -308,6 +323,25 @@ class _Loop:
             raise ValueError("nli_model reads texts: pass them to prepare_data.")
         texts = [joined_text(item) for item in data.test_texts]
         return entailed_description(texts, sentences, settings.nli_model)
+
+    def _second_label(self) -> RoundRecord:
+        """Fit on the pool but for a development set, and judge by that and by second labels."""
+        start, data, seed = time.perf_counter(), self.data, self.spec.seed
+        settings = SecondLabelSettings.from_params(self.spec.method.params)
+        pool_set = data.pool_set(self.features, data.pool_labels)
+        held = HeldOut.drawn(
+            pool_set, data.pool_labels, data.pool_second, settings.development_share, seed.data
+        )
+        options = {}
+        if self.spec.classifier.params.get(SECOND_TASK):
+            options = {"second_labels": held.train_second}
+        classifier = self.factory.new()
+        with _seeded(seed.model, 0):
+            classifier.fit(held.train_set, **options)
+        fitted = classifier.classifier
+        record = self._record(0, held.train, [], fitted, None, start)
+        metrics = {**record.metrics, **second_metrics(fitted, held, settings)}
+        return record.model_copy(update={"metrics": metrics})
 
     def _frozen_evaluation(self) -> RoundRecord:
         """Judge encoders as they are by the votes of neighbours."""

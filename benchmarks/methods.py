@@ -21,6 +21,7 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    SECOND_LABEL,
     ZERO_SHOT,
     MethodRecord,
 )
@@ -136,6 +137,10 @@ METHODS: Mapping[str, Preset] = {
     "frozen-evaluation": Preset(
         FROZEN_EVALUATION,
         "no training: encoders as they are, judged by the votes of neighbours; needs models",
+    ),
+    "second-label": Preset(
+        SECOND_LABEL,
+        "one fit, judged on a development set too, and by how well its vectors tell a second label",
     ),
     "labeled-sample": Preset(
         LABELED_SAMPLE, "one fit on some labels of each class; needs per_class or max_labels"

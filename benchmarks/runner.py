@@ -20,6 +20,7 @@ from benchmarks.units import (
     Unit,
     available_methods,
     check_draws,
+    check_second_labels,
     check_values,
     expand_units,
     find_encoder,
@@ -104,6 +105,7 @@ def prepare_run(suite: Suite, folder: Path) -> Run:
     check_values(suite)
     datasets, skipped = prepare_datasets(suite)
     check_draws(suite, datasets)
+    check_second_labels(suite, datasets)
     encoder = find_encoder(suite, datasets)
     units = expand_units(suite, datasets, encoder)
     return Run(
@@ -149,6 +151,7 @@ def encode_pending(
             is_test=dataset.data.is_test,
             groups=dataset.data.groups,
             texts=store_texts(dataset.data) if dataset.record.id in run.text_datasets else None,
+            second_labels=dataset.data.other_labels,
         )
     return sources
 

@@ -23,6 +23,7 @@ from benchmarks.encoders import ResolvedEncoder, encoder_of, resolve_encoder
 from benchmarks.experiments import EXPERIMENTS, changes_classifier, is_one_shot
 from benchmarks.methods import try_method
 from benchmarks.results import (
+    SECOND_LABEL,
     DatasetRecord,
     EncoderRecord,
     MethodRecord,
@@ -31,6 +32,7 @@ from benchmarks.results import (
     read_result,
     spec_hash,
 )
+from benchmarks.second_labels import SECOND_TASK
 from benchmarks.specs import DatasetEntry, Suite
 from benchmarks.splits import draw_rows, seed_triple
 from benchmarks.suggestions import SuiteError
@@ -205,6 +207,39 @@ def check_draws(suite: Suite, datasets: Iterable[PreparedDataset]) -> None:
             draw_rows(dataset.record, protocol, seed, data.labels, data.is_test, data.groups)
         except SuiteError as error:
             raise SuiteError(f"data set '{dataset.record.id}': {error}") from error
+
+
+def check_second_labels(suite: Suite, datasets: Iterable[PreparedDataset]) -> None:
+    """Check that a classifier with a second task gets second labels wherever it runs.
+
+    Parameters
+    ----------
+    suite : Suite
+        The suite.
+    datasets : iterable of PreparedDataset
+        Its data sets.
+
+    Raises
+    ------
+    SuiteError
+        If it runs with a method that has none for it, or on a data set without them.
+    """
+    for dataset in datasets:
+        for classifier in suite.classifier_records():
+            if not classifier.params.get(SECOND_TASK):
+                continue
+            for method in suite.method_records(dataset.record.id, classifier.id):
+                if method.strategy != SECOND_LABEL:
+                    raise SuiteError(
+                        f"classifier '{classifier.id}' has a {SECOND_TASK}, for which method "
+                        f"'{method.id}' has no labels: name others by methods = [...], of preset "
+                        "second-label."
+                    )
+                if dataset.data.other_labels is None:
+                    raise SuiteError(
+                        f"classifier '{classifier.id}' has a {SECOND_TASK}, for which data set "
+                        f"'{dataset.record.id}' has no labels: set second_label_column."
+                    )
 
 
 def find_encoder(suite: Suite, datasets: Sequence[PreparedDataset] = ()) -> ResolvedEncoder:

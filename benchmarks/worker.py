@@ -38,6 +38,8 @@ class DataSource:
     texts : Path or None
         File of its texts, see :func:`benchmarks.text_files.store_texts`; None where no classifier
         is fitted on them.
+    second_labels : numpy.ndarray of int64, shape (n,), or None
+        Something else that is known of each text, such as its publisher.
     """
 
     embeddings: Path
@@ -45,6 +47,7 @@ class DataSource:
     is_test: NDArray[np.bool_] | None = None
     groups: NDArray[np.int64] | None = None
     texts: Path | None = None
+    second_labels: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,9 @@ def load_unit_data(spec: UnitSpec, source: DataSource) -> UnitData:
 
     vectors = PoolEmbeddings.open(source.embeddings)
     texts = None if source.texts is None else read_texts(source.texts)
-    return prepare_data(spec, vectors, source.labels, source.is_test, source.groups, texts)
+    return prepare_data(
+        spec, vectors, source.labels, source.is_test, source.groups, texts, source.second_labels
+    )
 
 
 @contextmanager
