@@ -24,11 +24,11 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
-    SECOND_LABEL,
+    SINGLE_FIT,
     ZERO_SHOT,
     MethodRecord,
 )
-from benchmarks.second_labels import SecondLabelSettings
+from benchmarks.single_fit import SingleFitSettings
 from benchmarks.suggestions import SuiteError, unknown_name
 from benchmarks.zero_shot import ZeroShotSettings
 
@@ -259,12 +259,12 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         check=ZeroShotSettings.from_params,
         reads_texts=lambda params: params.get("nli_model") is not None,
     ),
-    SECOND_LABEL: Experiment(
-        parameters=lambda: frozenset(field_names(SecondLabelSettings)),
+    SINGLE_FIT: Experiment(
+        parameters=lambda: frozenset(field_names(SingleFitSettings)),
         required=frozenset(),
         passes=lambda params: 1.0,
         fits=lambda params: 1,
-        check=SecondLabelSettings.from_params,
+        check=SingleFitSettings.from_params,
     ),
     FROZEN_EVALUATION: Experiment(
         parameters=lambda: frozenset(field_names(FrozenSettings) - {"fingerprints"}),

@@ -18,7 +18,7 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
-    SECOND_LABEL,
+    SINGLE_FIT,
     ZERO_SHOT,
     RoundRecord,
     UnitResult,
@@ -36,7 +36,7 @@ _OWN_TABLES = (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
-    SECOND_LABEL,
+    SINGLE_FIT,
     ZERO_SHOT,
 )
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
@@ -101,9 +101,9 @@ class Section:
         return tuple(r for r in self.results if r.spec.method.strategy == FROZEN_EVALUATION)
 
     @property
-    def second_labels(self) -> tuple[UnitResult, ...]:
-        """The units that are judged by a second label."""
-        return tuple(r for r in self.results if r.spec.method.strategy == SECOND_LABEL)
+    def single_fits(self) -> tuple[UnitResult, ...]:
+        """The units of one fit that is judged by itself."""
+        return tuple(r for r in self.results if r.spec.method.strategy == SINGLE_FIT)
 
     @property
     def title(self) -> str:

@@ -39,18 +39,18 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
-    SECOND_LABEL,
+    SINGLE_FIT,
     ZERO_SHOT,
     ClassifierRecord,
     RoundRecord,
     UnitSpec,
     canonical_json,
 )
-from benchmarks.second_labels import (
+from benchmarks.single_fit import (
     SECOND_TASK,
     HeldOut,
-    SecondLabelSettings,
-    second_metrics,
+    SingleFitSettings,
+    fit_metrics,
 )
 from benchmarks.splits import Rows, draw_rows
 from benchmarks.statistics import normalized_area
@@ -268,7 +268,7 @@ class _Loop:
             LABELED_SAMPLE: self._labeled_sample,
             ZERO_SHOT: self._zero_shot,
             FROZEN_EVALUATION: self._frozen_evaluation,
-            SECOND_LABEL: self._second_label,
+            SINGLE_FIT: self._single_fit,
         }
         return (experiments[self.spec.method.strategy](),)
 
@@ -324,10 +324,10 @@ class _Loop:
         texts = [joined_text(item) for item in data.test_texts]
         return entailed_description(texts, sentences, settings.nli_model)
 
-    def _second_label(self) -> RoundRecord:
-        """Fit on the pool but for a development set, and judge by that and by second labels."""
+    def _single_fit(self) -> RoundRecord:
+        """Fit on the pool but for a development set, and judge by this and by second labels."""
         start, data, seed = time.perf_counter(), self.data, self.spec.seed
-        settings = SecondLabelSettings.from_params(self.spec.method.params)
+        settings = SingleFitSettings.from_params(self.spec.method.params)
         pool_set = data.pool_set(self.features, data.pool_labels)
         held = HeldOut.drawn(
             pool_set, data.pool_labels, data.pool_second, settings.development_share, seed.data
@@ -340,8 +340,8 @@ class _Loop:
             classifier.fit(held.train_set, **options)
         fitted = classifier.classifier
         record = self._record(0, held.train, [], fitted, None, start)
-        metrics = {**record.metrics, **second_metrics(fitted, held, settings)}
-        return record.model_copy(update={"metrics": metrics})
+        judged = fit_metrics(fitted, held, self.test_set, data.test_labels, settings)
+        return record.model_copy(update={"metrics": {**record.metrics, **judged}})
 
     def _frozen_evaluation(self) -> RoundRecord:
         """Judge encoders as they are by the votes of neighbours."""

@@ -21,7 +21,7 @@ from benchmarks.results import (
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
-    SECOND_LABEL,
+    SINGLE_FIT,
     ZERO_SHOT,
     MethodRecord,
 )
@@ -138,9 +138,9 @@ METHODS: Mapping[str, Preset] = {
         FROZEN_EVALUATION,
         "no training: encoders as they are, judged by the votes of neighbours; needs models",
     ),
-    "second-label": Preset(
-        SECOND_LABEL,
-        "one fit, judged on a development set too, and by how well its vectors tell a second label",
+    "single-fit": Preset(
+        SINGLE_FIT,
+        "one fit, judged on test and development set, and by how its vectors tell a second label",
     ),
     "labeled-sample": Preset(
         LABELED_SAMPLE, "one fit on some labels of each class; needs per_class or max_labels"

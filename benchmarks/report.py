@@ -46,18 +46,18 @@ from benchmarks.sample_tables import (
     sample_summary,
     sample_table,
 )
-from benchmarks.second_tables import (
-    SECOND_INTRODUCTION,
-    second_comparisons,
-    second_summary,
-    second_table,
-)
 from benchmarks.selection_figures import selection_figure
 from benchmarks.selection_tables import (
     SELECTION_INTRODUCTION,
     selection_comparisons,
     selection_summary,
     selection_table,
+)
+from benchmarks.single_fit_tables import (
+    FIT_INTRODUCTION,
+    fit_comparisons,
+    fit_summary,
+    fit_table,
 )
 from benchmarks.statistics import MIN_SEEDS_TO_MARK, Estimate
 from benchmarks.subset_tables import (
@@ -155,7 +155,7 @@ def write_report(results_dir: Path, out_dir: Path | None = None) -> Path:
         write_text(folder / "noise.csv", pd.concat(noisy).to_csv(index=False))
     summary = [summarize(comparison) for comparison in comparisons]
     summary += frozen_summary(frozen_comparisons([each.section for each in comparisons]))
-    summary += second_summary(second_comparisons([each.section for each in comparisons]))
+    summary += fit_summary(fit_comparisons([each.section for each in comparisons]))
     summary += sample_summary(sample_comparisons([each.section for each in comparisons]))
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(folder / REPORT_NAME, render_report(comparisons, results))
@@ -186,7 +186,7 @@ def render_report(comparisons: Sequence[Comparison], results: Sequence[UnitResul
         parts += _section_parts(comparison, sections)
     parts += _sample_parts(sections)
     parts += _frozen_parts(sections)
-    parts += _second_parts(sections)
+    parts += _fit_parts(sections)
     if failed:
         parts += ["## Failed units", failures_table(failed)]
     parts += ["## Environment", *environment_lines(results)]
@@ -355,14 +355,14 @@ def _frozen_parts(sections: Sequence[Section]) -> Iterator[str]:
             yield frozen_table(comparison, measure)
 
 
-def _second_parts(sections: Sequence[Section]) -> Iterator[str]:
-    comparisons = second_comparisons(sections)
+def _fit_parts(sections: Sequence[Section]) -> Iterator[str]:
+    comparisons = fit_comparisons(sections)
     if comparisons:
-        yield "## Development sets and second labels"
-        yield SECOND_INTRODUCTION
+        yield "## Single fits"
+        yield FIT_INTRODUCTION
     for comparison in comparisons:
         yield f"### {comparison.title}"
-        yield second_table(comparison)
+        yield fit_table(comparison)
 
 
 def _curve_parts(comparison: Comparison) -> Iterator[str]:

@@ -46,8 +46,8 @@ FROZEN_EVALUATION: Final = "FrozenEvaluation"
 """The strategy name of votes of neighbours among the vectors of encoders that are not trained."""
 
 
-SECOND_LABEL: Final = "SecondLabel"
-"""The strategy name of one fit that is judged by a development set, and by a second label."""
+SINGLE_FIT: Final = "SingleFit"
+"""The strategy name of one fit on the pool that is judged on a development set, too."""
 
 
 class ResultFileError(ValueError):
@@ -224,7 +224,7 @@ class RoundRecord(_Record):
         instead ``noise_ap.<detector>`` (average precision of its ranking), ``noise_precision.``
         and ``noise_recall.<detector>`` (of the labels it calls wrong). Of batch selection
         ``accuracy`` and ``macro_f1``, and what :class:`benchmarks.batch_selection.Evaluation` has.
-        Of a fit with a development set what :func:`benchmarks.second_labels.second_metrics` has.
+        Of a fit with a development set what :func:`benchmarks.single_fit.fit_metrics` has.
         Of frozen encoders what :func:`benchmarks.frozen_evaluation.frozen_metrics` has.
         Of a fit on a number of labels also ``peak_memory``, in megabytes above what the process
         held before. Where epochs are judged, ``last_accuracy`` and ``best_accuracy`` over them, the

@@ -23,7 +23,7 @@ from benchmarks.encoders import ResolvedEncoder, encoder_of, resolve_encoder
 from benchmarks.experiments import EXPERIMENTS, changes_classifier, is_one_shot
 from benchmarks.methods import try_method
 from benchmarks.results import (
-    SECOND_LABEL,
+    SINGLE_FIT,
     DatasetRecord,
     EncoderRecord,
     MethodRecord,
@@ -32,7 +32,7 @@ from benchmarks.results import (
     read_result,
     spec_hash,
 )
-from benchmarks.second_labels import SECOND_TASK
+from benchmarks.single_fit import SECOND_TASK
 from benchmarks.specs import DatasetEntry, Suite
 from benchmarks.splits import draw_rows, seed_triple
 from benchmarks.suggestions import SuiteError
@@ -229,11 +229,11 @@ def check_second_labels(suite: Suite, datasets: Iterable[PreparedDataset]) -> No
             if not classifier.params.get(SECOND_TASK):
                 continue
             for method in suite.method_records(dataset.record.id, classifier.id):
-                if method.strategy != SECOND_LABEL:
+                if method.strategy != SINGLE_FIT:
                     raise SuiteError(
                         f"classifier '{classifier.id}' has a {SECOND_TASK}, for which method "
                         f"'{method.id}' has no labels: name others by methods = [...], of preset "
-                        "second-label."
+                        "single-fit."
                     )
                 if dataset.data.other_labels is None:
                     raise SuiteError(

@@ -417,6 +417,7 @@ def test_the_second_label_alone() -> None:
     clf = aligner(**options).fit(TRAIN, second_labels=second)
     other = aligner(**options).fit(TRAIN, second_labels=1 - second)
     assert clf.train_embeddings_ is not None
+    assert other.train_embeddings_ is not None
     # Which number a second label has does not matter, and the first label does not count.
     np.testing.assert_allclose(clf.train_embeddings_, other.train_embeddings_, atol=1e-5)
     near, far = cosines(clf.train_embeddings_, second)

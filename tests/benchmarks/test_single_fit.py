@@ -12,7 +12,7 @@ from benchmarks.parsing import parse_suite
 from benchmarks.report import write_report
 from benchmarks.results import UnitResult, read_result
 from benchmarks.runner import encode_pending, make_tasks, prepare_run
-from benchmarks.second_labels import HeldOut, SecondLabelSettings, second_metrics
+from benchmarks.single_fit import HeldOut, SingleFitSettings, fit_metrics
 from benchmarks.suggestions import SuiteError
 from benchmarks.worker import execute, load_unit_data
 from tests.tiny_models import checkpoint, topic_texts
@@ -56,7 +56,7 @@ def suite(articles: Path, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - r
             "pulled": {**tiny, "second_task": "pull"},
             "pushed": {**tiny, "second_task": "push"},
         },
-        "methods": {"bias": {"preset": "second-label"}},
+        "methods": {"bias": {"preset": "single-fit", "development_share": 0.1}},
     }
     return {**raw, **changes}
 
@@ -98,7 +98,10 @@ def test_accuracies_of_the_second_label_by_hand() -> None:
     # Of the development set, the first text lies with its publisher, the second with another
     # class, and the third with the other publisher of its class.
     vectors = [[1, 0], [0, 1], [-1, 0], [-1, -0.1], [0, 1], [0.1, 1], [0, 1]]
-    found = second_metrics(Fixed(vectors, [0, 0, 1, 1, 0, 0, 0]), held, SecondLabelSettings(k=1))
+    fixed = Fixed(vectors, [0, 0, 1, 1, 0, 0, 0])
+    test = np.array([0, 2, 3])
+    found = fit_metrics(fixed, held, test, np.array([0, 0, 1]), SingleFitSettings(k=1))
+    assert found["test_accuracy"] == pytest.approx(2 / 3)
     assert found["development_accuracy"] == pytest.approx(2 / 3)
     assert found["second_accuracy"] == pytest.approx(1 / 3)
     assert found["second_within_accuracy"] == pytest.approx(2 / 3)
@@ -106,13 +109,16 @@ def test_accuracies_of_the_second_label_by_hand() -> None:
     assert found["second_floor"] == pytest.approx(2 / 3)
 
 
-def test_without_second_labels_or_vectors_there_is_the_development_set_alone() -> None:
+def test_what_there_is_no_data_for_is_left_out() -> None:
     held = held_out([0, 1, 0], [0, 0, 0], train=2)
     rows = np.arange(3).view(Rows)
     alone = HeldOut(rows, held.labels, None, held.train, held.development)
     fixed = Fixed(np.eye(3), [0, 1, 0])
-    expected = {"development_accuracy": 1.0}
-    assert second_metrics(fixed, alone, SecondLabelSettings()) == expected
+    test = (np.array([0]), np.array([1]))
+    found = fit_metrics(fixed, alone, *test, SingleFitSettings())
+    assert found == {"test_accuracy": 0.0, "development_accuracy": 1.0}
+    whole = HeldOut(rows, held.labels, held.second, np.arange(3), np.arange(0))
+    assert fit_metrics(fixed, whole, *test, SingleFitSettings()) == {"test_accuracy": 0.0}
 
 
 @pytest.mark.usefixtures("shared_cache")
@@ -133,8 +139,9 @@ def test_a_pulled_publisher_shows_and_a_pushed_one_does_not(articles: Path, tmp_
     assert shown > hidden
     assert results["pushed"].rounds[0].num_labeled == 72
     assert all(found["development_accuracy"] for found in metrics.values())
+    assert all(found["test_accuracy"] for found in metrics.values())
     page = write_report(tmp_path).read_text(encoding="utf-8")
-    assert "## Development sets and second labels" in page
+    assert "## Single fits" in page
     assert "| `pushed` | bias | 1 |" in page
 
 
@@ -182,10 +189,10 @@ def test_a_second_task_without_labels_is_refused_before_the_first_unit(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"development_share": 0.0}, r"development_share is 0\.0"),
+        ({"development_share": 1.0}, r"development_share is 1\.0"),
         ({"k": 0}, "k is 0"),
     ],
 )
 def test_refused_settings(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SecondLabelSettings(**options)
+        SingleFitSettings(**options)

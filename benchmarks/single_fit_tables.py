@@ -1,4 +1,4 @@
-"""Fits that are judged on a development set and by a second label, beside each other."""
+"""Single fits, judged on test and development sets and by a second label, beside each other."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from benchmarks.results import RoundRecord
 from benchmarks.statistics import Estimate, estimate_mean
 from benchmarks.tables import cell, decimal, markdown_table
 
-SECOND_INTRODUCTION = """\
-One fit a row, on the pool without a development set that the seed draws. The second label, such as
-a publisher, is told by the votes of the nearest training texts in the classifier's own vectors;
-"within its class" only texts of the right class vote. The floor is what always the most common
-second label of the class would score: vectors that tell no more than the class come down to it."""
+FIT_INTRODUCTION = """\
+One fit a row, on the pool without a development set that the seed draws, where there is one. The
+second label, such as a publisher, is told by the votes of the nearest training texts in the
+classifier's own vectors; "within its class" only texts of the right class vote. The floor is what
+always the most common second label of the class would score: vectors that tell no more than the
+class come down to it."""
 
 MEASURES: Mapping[str, str] = {
-    "accuracy": "test accuracy",
+    "test_accuracy": "test accuracy",
     "development_accuracy": "development accuracy",
     "second_accuracy": "second label",
     "second_within_accuracy": "within its class",
@@ -28,7 +29,7 @@ MEASURES: Mapping[str, str] = {
 
 
 @dataclass
-class SecondComparison:
+class FitComparison:
     """The fits on one data set of one suite.
 
     Parameters
@@ -48,7 +49,7 @@ class SecondComparison:
         return estimate_mean([record.metrics.get(measure) for record in records])
 
 
-def second_comparisons(sections: Sequence[Section]) -> list[SecondComparison]:
+def fit_comparisons(sections: Sequence[Section]) -> list[FitComparison]:
     """Return what is to be compared, suite by suite and data set by data set.
 
     Parameters
@@ -58,26 +59,26 @@ def second_comparisons(sections: Sequence[Section]) -> list[SecondComparison]:
 
     Returns
     -------
-    list of SecondComparison
+    list of FitComparison
         In the order of the units. Experiments that share their names stand apart.
     """
-    found: dict[str, SecondComparison] = {}
+    found: dict[str, FitComparison] = {}
     for section in sections:
         mark = f" · {section.lineage}" if section.rivals else ""
         title = f"{section.suite} · {section.dataset}{mark}"
-        for result in section.second_labels:
-            comparison = found.setdefault(title, SecondComparison(title))
+        for result in section.single_fits:
+            comparison = found.setdefault(title, FitComparison(title))
             names = (section.classifier, result.spec.method.id)
             comparison.records.setdefault(names, {})[result.spec.seed.number] = result.rounds[0]
     return list(found.values())
 
 
-def second_table(comparison: SecondComparison) -> str:
+def fit_table(comparison: FitComparison) -> str:
     """Return a table of all measures.
 
     Parameters
     ----------
-    comparison : SecondComparison
+    comparison : FitComparison
         What to show.
 
     Returns
@@ -98,12 +99,12 @@ def second_table(comparison: SecondComparison) -> str:
     return markdown_table(header, rows, num_text_columns=2)
 
 
-def second_summary(comparisons: Sequence[SecondComparison]) -> list[dict[str, Any]]:
+def fit_summary(comparisons: Sequence[FitComparison]) -> list[dict[str, Any]]:
     """Return the numbers of the tables as plain values.
 
     Parameters
     ----------
-    comparisons : sequence of SecondComparison
+    comparisons : sequence of FitComparison
         The tables.
 
     Returns

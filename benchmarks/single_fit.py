@@ -1,6 +1,7 @@
-"""A fit that is judged on a development set, and by how well its vectors tell a second label.
+"""One fit, judged on the test set as it is, on a development set, and by a second label.
 
-Such as political bias, which the classifier learns, and the publisher, which correlates with it.
+A second label is what else is known of a text: of political bias, which the classifier learns, the
+publisher, which correlates with it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ SECOND_TASK: Final = "second_task"
 
 
 @dataclass(frozen=True)
-class SecondLabelSettings:
+class SingleFitSettings:
     """How much is held out, and who votes for second labels.
 
     Parameters
     ----------
-    development_share : float, default=0.1
+    development_share : float, default=0.0
         Share of the pool that is drawn as a development set, and not trained on.
     k : int, default=5
         Neighbours that vote for a second label.
@@ -39,20 +40,21 @@ class SecondLabelSettings:
         If a value is out of range.
     """
 
-    development_share: float = 0.1
+    development_share: float = 0.0
     k: int = 5
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not 0 < self.development_share < 1:
+        if not 0 <= self.development_share < 1:
             raise ValueError(
-                f"development_share is {self.development_share}: pass a share between 0 and 1."
+                f"development_share is {self.development_share}: pass a share of at least 0 and "
+                "below 1."
             )
         if self.k < 1:
             raise ValueError(f"k is {self.k}: pass at least 1.")
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> SecondLabelSettings:
+    def from_params(cls, params: Mapping[str, Any]) -> SingleFitSettings:
         """Make settings of a method's parameters."""
         return cls(**params)
 
@@ -107,12 +109,14 @@ class HeldOut:
         return None if self.second is None else self.second[self.train]
 
 
-def second_metrics(
+def fit_metrics(
     classifier: Any,  # noqa: ANN401 - a classifier of small-text
     held: HeldOut,
-    settings: SecondLabelSettings,
+    test_set: Any,  # noqa: ANN401 - a dataset of small-text
+    test_labels: Labels,
+    settings: SingleFitSettings,
 ) -> dict[str, float | None]:
-    """Judge a fitted classifier on the development set.
+    """Judge a fitted classifier.
 
     Parameters
     ----------
@@ -120,27 +124,39 @@ def second_metrics(
         Fitted on the training part.
     held : HeldOut
         Both parts.
-    settings : SecondLabelSettings
+    test_set : small_text.data.Dataset
+        The test set.
+    test_labels : numpy.ndarray of int64, shape (test,)
+        Its labels.
+    settings : SingleFitSettings
         Neighbours.
 
     Returns
     -------
     dict of str to float
-        ``development_accuracy``: of the classifier. Where there are second labels and the
-        classifier embeds also ``second_accuracy``: of the votes of neighbours, equal ones of the
-        nearest training texts by cosine, for the second label; ``second_within_accuracy``: the
-        same, where only texts of the right class vote; and ``second_floor``: of always the most
-        common second label of the class, which is what the former falls to where nothing of the
-        second label is left in the vectors. Between floor and accuracy lies what they still tell.
+        ``test_accuracy``: of the classifier on the test set as it is, as papers report it, where
+        ``accuracy`` of a record is weighed to the mixture of the pool. Where there is a development
+        set, ``development_accuracy``; where there are also second labels and the classifier embeds,
+        ``second_accuracy``: of the votes of neighbours, equal ones of the nearest training texts by
+        cosine, for the second label; ``second_within_accuracy``: the same, where only texts of the
+        right class vote; and ``second_floor``: of always the most common second label of the class,
+        which is what the former falls to where nothing of the second label is left in the vectors.
+        What lies between the two is what they still tell.
     """
-    predicted = np.asarray(classifier.predict(held.development_set))
+    found = {"test_accuracy": _accuracy(classifier, test_set, test_labels)}
+    if not len(held.development):
+        return found
     truth = held.labels[held.development]
-    found: dict[str, float | None] = {"development_accuracy": float((predicted == truth).mean())}
+    found["development_accuracy"] = _accuracy(classifier, held.development_set, truth)
     if held.second is None or not hasattr(classifier, "embed"):
         return found
     train = np.asarray(classifier.embed(held.train_set), dtype=np.float32)
     vectors = np.asarray(classifier.embed(held.development_set), dtype=np.float32)
     return {**found, **_second_accuracies(train, vectors, held, held.second, settings.k)}
+
+
+def _accuracy(classifier: Any, data_set: Any, labels: Labels) -> float | None:  # noqa: ANN401
+    return float((np.asarray(classifier.predict(data_set)) == labels).mean())
 
 
 def _second_accuracies(
