@@ -339,8 +339,9 @@ class _Loop:
         with _seeded(seed.model, 0):
             classifier.fit(held.train_set, **options)
         fitted = classifier.classifier
+        with self.watch.measure("evaluate"):
+            judged = fit_metrics(fitted, held, self.test_set, data.test_labels, settings)
         record = self._record(0, held.train, [], fitted, None, start)
-        judged = fit_metrics(fitted, held, self.test_set, data.test_labels, settings)
         return record.model_copy(update={"metrics": {**record.metrics, **judged}})
 
     def _frozen_evaluation(self) -> RoundRecord:

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.loop import run_unit
 from benchmarks.parsing import parse_suite
+from benchmarks.planning import make_plan
 from benchmarks.report import write_report
 from benchmarks.results import UnitResult, read_result
 from benchmarks.runner import encode_pending, make_tasks, prepare_run
@@ -143,6 +144,12 @@ def test_a_pulled_publisher_shows_and_a_pushed_one_does_not(articles: Path, tmp_
     page = write_report(tmp_path).read_text(encoding="utf-8")
     assert "## Single fits" in page
     assert "| `pushed` | bias | 1 |" in page
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_a_second_task_is_planned(articles: Path, tmp_path: Path) -> None:
+    plan = make_plan(prepare_run(parse_suite(suite(articles)), tmp_path))
+    assert (plan.fits, plan.failures) == (2, ())
 
 
 @pytest.mark.usefixtures("shared_cache")
