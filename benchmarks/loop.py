@@ -6,7 +6,7 @@ Nothing here reads arguments, prints or knows a path: data and specification in,
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, cast
@@ -261,14 +261,14 @@ class _Loop:
         """Run a one-shot experiment."""
         if self.spec.method.strategy == BATCH_SELECTION:
             return self._batch_selection()
-        experiments = {
+        experiments: dict[str, Callable[[], RoundRecord]] = {
             FULL_DATA: self._full_data,
             MAP_SUBSET: self._map_subset,
             NOISE_DETECTION: self._noise_detection,
             LABELED_SAMPLE: self._labeled_sample,
             ZERO_SHOT: self._zero_shot,
-            FROZEN_EVALUATION: self._frozen_evaluation,
-            SINGLE_FIT: self._single_fit,
+            FROZEN_EVALUATION: partial(_frozen_evaluation, self),
+            SINGLE_FIT: partial(_single_fit, self),
         }
         return (experiments[self.spec.method.strategy](),)
 
@@ -323,54 +323,6 @@ class _Loop:
             raise ValueError("nli_model reads texts: pass them to prepare_data.")
         texts = [joined_text(item) for item in data.test_texts]
         return entailed_description(texts, sentences, settings.nli_model)
-
-    def _single_fit(self) -> RoundRecord:
-        """Fit on the pool but for a development set, and judge by this and by second labels."""
-        start, data, seed = time.perf_counter(), self.data, self.spec.seed
-        settings = SingleFitSettings.from_params(self.spec.method.params)
-        pool_set = data.pool_set(self.features, data.pool_labels)
-        held = HeldOut.drawn(
-            pool_set, data.pool_labels, data.pool_second, settings.development_share, seed.data
-        )
-        options = {}
-        if self.spec.classifier.params.get(SECOND_TASK):
-            options = {"second_labels": held.train_second}
-        classifier = self.factory.new()
-        with _seeded(seed.model, 0):
-            classifier.fit(held.train_set, **options)
-        fitted = classifier.classifier
-        with self.watch.measure("evaluate"):
-            judged = fit_metrics(fitted, held, self.test_set, data.test_labels, settings)
-        record = self._record(0, held.train, [], fitted, None, start)
-        return record.model_copy(update={"metrics": {**record.metrics, **judged}})
-
-    def _frozen_evaluation(self) -> RoundRecord:
-        """Judge encoders as they are by the votes of neighbours."""
-        start, data = time.perf_counter(), self.data
-        settings = FrozenSettings.from_params(self.spec.method.params)
-        labels = np.concatenate([data.pool_labels, data.test_labels])
-        with self.watch.measure("fit"):
-            vectors = self._own_vectors(settings)
-        with self.watch.measure("evaluate"):
-            metrics = frozen_metrics(
-                vectors, labels, len(data.pool_labels), settings, self.spec.seed.data
-            )
-        return RoundRecord(
-            round=0,
-            num_labeled=len(labels),
-            metrics=metrics,
-            per_class={},
-            labeled_counts=data.counts(labels),
-            seconds=self._seconds({}, start),
-        )
-
-    def _own_vectors(self, settings: FrozenSettings) -> Vectors:
-        data, precision = self.data, self.spec.encoder.precision
-        if data.pool_texts is None or data.test_texts is None:
-            # A plan has made-up vectors, and times the encoders on real texts.
-            return np.concatenate([data.pool_matrix, data.test_vectors])
-        texts = [*data.pool_texts, *data.test_texts]
-        return frozen_vectors(texts, settings, cast(Precision, precision), self.device)
 
     def _map_subset(self) -> RoundRecord:
         """Map the pool with all its true labels, and fit on a region of the map."""
@@ -547,6 +499,53 @@ class _Loop:
         harness = max(0.0, total - sum(measured.values()))
         details = {f"query.{name}": value for name, value in steps.items()} | others
         return {**measured, "harness": harness, **details}
+
+
+def _single_fit(loop: _Loop) -> RoundRecord:
+    """Fit on the pool but for a development set, and judge by this and by second labels."""
+    start, spec, data = time.perf_counter(), loop.spec, loop.data
+    settings = SingleFitSettings.from_params(spec.method.params)
+    pool_set = data.pool_set(loop.features, data.pool_labels)
+    share, seed = settings.development_share, spec.seed.data
+    held = HeldOut.drawn(pool_set, data.pool_labels, data.pool_second, share, seed)
+    second = spec.classifier.params.get(SECOND_TASK)
+    options = {"second_labels": held.train_second} if second else {}
+    classifier = loop.factory.new()
+    with _seeded(spec.seed.model, 0):
+        classifier.fit(held.train_set, **options)
+    fitted = classifier.classifier
+    with loop.watch.measure("evaluate"):
+        judged = fit_metrics(fitted, held, loop.test_set, data.test_labels, settings)
+    record = loop._record(0, held.train, [], fitted, None, start)
+    return record.model_copy(update={"metrics": {**record.metrics, **judged}})
+
+
+def _frozen_evaluation(loop: _Loop) -> RoundRecord:
+    """Judge encoders as they are by the votes of neighbours."""
+    start, data, seed = time.perf_counter(), loop.data, loop.spec.seed.data
+    settings = FrozenSettings.from_params(loop.spec.method.params)
+    labels = np.concatenate([data.pool_labels, data.test_labels])
+    with loop.watch.measure("fit"):
+        vectors = _own_vectors(loop, settings)
+    with loop.watch.measure("evaluate"):
+        metrics = frozen_metrics(vectors, labels, len(data.pool_labels), settings, seed)
+    return RoundRecord(
+        round=0,
+        num_labeled=len(labels),
+        metrics=metrics,
+        per_class={},
+        labeled_counts=data.counts(labels),
+        seconds=loop._seconds({}, start),
+    )
+
+
+def _own_vectors(loop: _Loop, settings: FrozenSettings) -> Vectors:
+    data, precision = loop.data, loop.spec.encoder.precision
+    if data.pool_texts is None or data.test_texts is None:
+        # A plan has made-up vectors, and times the encoders on real texts.
+        return np.concatenate([data.pool_matrix, data.test_vectors])
+    texts = [*data.pool_texts, *data.test_texts]
+    return frozen_vectors(texts, settings, cast(Precision, precision), loop.device)
 
 
 def _data_key(spec: UnitSpec) -> str:

@@ -188,11 +188,12 @@ def measure_chunks(repeats: int, say: Say) -> ChunkTimings:
     labels = torch.randint(_CLASSES, (_CHUNKED_BATCH,), generator=generator)
     layers = [torch.nn.Linear(_DIMENSIONS, _DIMENSIONS, dtype=torch.float64) for _ in range(2)]
     network = torch.nn.Sequential(layers[0], torch.nn.Tanh(), layers[1])
+    parts = [inputs[start : start + _CHUNK] for start in range(0, len(inputs), _CHUNK)]
     timings = ChunkTimings()
     for repeat in range(repeats):
         say(f"chunks: repeat {repeat + 1} of {repeats}")
         whole, theirs = _network_gradient(network, [inputs], labels)
-        chunked, ours = _network_gradient(network, list(inputs.split(_CHUNK)), labels)
+        chunked, ours = _network_gradient(network, parts, labels)
         timings.whole.append(whole)
         timings.chunked.append(chunked)
         timings.difference = max(timings.difference, _relative_difference(ours, theirs))
@@ -204,10 +205,9 @@ def _network_gradient(
 ) -> tuple[float, list[Tensor]]:
     start = time.perf_counter()
     embeddings = encode_in_chunks(network, chunks, torch.device("cpu"))
-    cosine_mse_loss(embeddings, labels).backward()
-    found = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    network.zero_grad(set_to_none=True)
-    return time.perf_counter() - start, found
+    loss = cosine_mse_loss(embeddings, labels)
+    found = torch.autograd.grad(loss, list(network.parameters()))
+    return time.perf_counter() - start, list(found)
 
 
 def _drawn(dataset: str, num_texts: int, num_classes: int) -> tuple[list[str], list[int]]:

@@ -295,8 +295,7 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         self.num_epochs, self.lr = num_epochs, float(lr)
         self.objective = AlignmentObjective(loss, pairs, temperature, prototype_weight)
         self.memory, self.memory_size = memory, memory_size
-        self.memory_warm_start = memory_warm_start
-        self.batches = batches
+        self.memory_warm_start, self.batches = memory_warm_start, batches
         by_default = choice.batch_size or _DEFAULT_BATCH_SIZE
         self.batch_size = by_default if batch_size is None else batch_size
         self.classes_per_batch, self.samples_per_class = classes_per_batch, samples_per_class
@@ -308,8 +307,7 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         self.weight_decay, self.warmup = weight_decay, warmup
         self.lr_scheduler_type = lr_scheduler_type
         self.training_arguments = {**choice.training_arguments, **(training_arguments or {})}
-        self.peft_config = peft_config
-        self.show_progress = show_progress
+        self.peft_config, self.show_progress = peft_config, show_progress
         _check_options(self)
 
     def fit(

@@ -240,7 +240,20 @@ class SecondTask:
 
 
 def check_second_task(task: str, weights: Sequence[float]) -> None:
-    """Refuse an unknown task, and weights that are not two numbers of at least 0, one above."""
+    """Refuse what `SecondTask` cannot be made of.
+
+    Parameters
+    ----------
+    task : str
+        The name of the task.
+    weights : sequence of float
+        Factors of the first and the second loss.
+
+    Raises
+    ------
+    ValueError
+        If the task is unknown, or weights are not two numbers of at least 0, one of them above.
+    """
     if task not in get_args(SecondTaskName):
         raise ValueError(
             f"second_task is {task!r}: pass one of {get_args(SecondTaskName)}, or None."
