@@ -131,9 +131,22 @@ ModelOption = Annotated[
 BackendOption = Annotated[str, typer.Option("--backend", help="Where units run: loky.")]
 
 
+class Listed(StrEnum):
+    """What can be listed by itself."""
+
+    PUBLISHED = "published"
+
+
 @app.command("list")
-def list_names() -> None:
-    """Show suites, data sets, methods, classifiers and encoders."""
+def list_names(
+    what: Annotated[
+        Listed | None, typer.Argument(help="published: the experiments of the papers.")
+    ] = None,
+) -> None:
+    """Show suites, data sets, methods, classifiers and encoders; or the published experiments."""
+    if what is not None:
+        _list_published()
+        return
     from benchmarks.classifiers import CLASSIFIERS
     from benchmarks.encoders import ENCODERS
     from benchmarks.methods import METHODS, strategy_names
@@ -148,6 +161,16 @@ def list_names() -> None:
     )
     _print_table("Classifiers", [(name, kind.description) for name, kind in CLASSIFIERS.items()])
     _print_names("Strategies that a method may name", strategy_names())
+
+
+def _list_published() -> None:
+    from benchmarks.published import published_experiments, summary
+
+    experiments = published_experiments()
+    columns = ("id", "line", "data set", "model", "status", "numbers")
+    _print_columns("Published experiments", columns, [each.row for each in experiments])
+    _print_lines([f"{each.id}: {each.reason}" for each in experiments if each.reason], "dim")
+    _print_lines([summary(experiments), "Run one by its id: python -m benchmarks run ID"], "bold")
 
 
 @app.command()

@@ -75,10 +75,20 @@ def resolve_encoder(name: str) -> ResolvedEncoder:
     if name == "minilm":
         folder = _packaged_minilm() or hub_snapshot(ENCODERS[name])
         return ResolvedEncoder(name, str(folder), _verified_minilm(folder))
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        folder = hub_snapshot(name)
+    folder = model_folder(name)
     return ResolvedEncoder(name, str(folder), _folder_fingerprint(folder))
+
+
+def model_folder(name: str) -> Path:
+    """Return the folder of a model that is named by its folder, or by its name on the hub.
+
+    Raises
+    ------
+    SuiteError
+        If it is neither.
+    """
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() else hub_snapshot(name)
 
 
 def _packaged_minilm() -> Path | None:

@@ -30,7 +30,7 @@ from benchmarks.labeled_samples import SampleSettings, draw_sample
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
 from benchmarks.memory import peak_memory
 from benchmarks.methods import StrategyContext, build_strategy, needed_recording
-from benchmarks.metrics import evaluate_predictions
+from benchmarks.metrics import evaluate_predictions, unweighted_f1
 from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_labels
 from benchmarks.results import (
     BATCH_SELECTION,
@@ -63,6 +63,7 @@ UNLABELED = -1
 """small-text's mark of a text without a label."""
 
 _TIMED_TEXTS = 128
+_JUDGED = ("last_accuracy", "best_accuracy")
 
 
 @dataclass(frozen=True)
@@ -454,9 +455,10 @@ class _Loop:
     ) -> RoundRecord:
         data = self.data
         with self.watch.measure("evaluate"):
+            proba = _dense_proba(classifier, self.test_set)
             metrics, per_class = evaluate_predictions(
                 data.test_labels,
-                _dense_proba(classifier, self.test_set),
+                proba,
                 class_names=data.class_names,
                 minority=data.minority,
                 pool_prior=data.pool_prior,
@@ -466,6 +468,7 @@ class _Loop:
             epochs = _judged_epochs(classifier, data.test_labels)
             accuracies = epochs["test_accuracy"]
             metrics |= {"last_accuracy": accuracies[-1], "best_accuracy": max(accuracies)}
+        metrics |= unweighted_f1(data.test_labels, proba, data.minority)
         counts = data.counts(data.pool_labels[labeled])
         found = _found(data, counts)
         for name in found:
@@ -665,7 +668,8 @@ def summarize(records: Sequence[RoundRecord]) -> dict[str, float | None]:
     Returns
     -------
     dict of str to float or None
-        ``area_<metric>``, ``final_<metric>``, ``seconds_<step>``.
+        ``area_<metric>``, ``final_<metric>``, ``seconds_<step>``; where epochs are judged,
+        ``gain_last_accuracy`` and ``gain_best_accuracy`` from the first round to the last.
     """
     last = records[-1].metrics
     labels = [record.num_labeled if record.step is None else record.step for record in records]
@@ -678,4 +682,14 @@ def summarize(records: Sequence[RoundRecord]) -> dict[str, float | None]:
         f"seconds_{step}": sum(record.seconds.get(step, 0.0) for record in records)
         for step in ("query", "fit", "evaluate", "harness")
     }
-    return {**areas, **finals, **sums}
+    return {**areas, **finals, **_gains(records), **sums}
+
+
+def _gains(records: Sequence[RoundRecord]) -> dict[str, float | None]:
+    first, last = records[0].metrics, records[-1].metrics
+    pairs = {name: (first.get(name), last.get(name)) for name in _JUDGED}
+    return {
+        f"gain_{name}": end - start
+        for name, (start, end) in pairs.items()
+        if len(records) > 1 and start is not None and end is not None
+    }

@@ -107,6 +107,10 @@ METHODS: Mapping[str, Preset] = {
     ),
     "facility-location": Preset("FacilityLocation", "texts that the unlabelled ones are near to"),
     "typiclust": Preset("TypiClust", "the typical text of every cluster without a label"),
+    "badge": Preset("BADGE", "large gradients of the last layer that are far from each other"),
+    "fine-tuned-kmeans": Preset(
+        "FineTunedKMeans", "near the centres of clusters of the classifier's own vectors"
+    ),
     "knn-margin": Preset("KNNMargin", "labelled neighbours vote for two classes nearly alike"),
     "knn-entropy": Preset("KNNEntropy", "labelled neighbours vote for many classes"),
     "knn-margin-own": Preset(

@@ -111,6 +111,47 @@ def evaluate_predictions(
     return metrics, per_class
 
 
+def unweighted_f1(y_true: ArrayLike, proba: ArrayLike, minority: Sequence[int]) -> Metrics:
+    """Return F1 on the test set as it is, as published experiments have it.
+
+    To be compared with their numbers, not to be relied on: see the module.
+
+    Parameters
+    ----------
+    y_true : array-like of int, shape (n,)
+        The class of each test item.
+    proba : array-like of float, shape (n, C)
+        Class probabilities of each test item.
+    minority : sequence of int
+        The wanted classes.
+
+    Returns
+    -------
+    dict of str to float or None
+        ``unweighted_minority_f1`` and ``unweighted_majority_f1``: means over the wanted classes and
+        over all others. Empty where every class is wanted.
+
+    Examples
+    --------
+    >>> unweighted_f1([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], minority=[1])
+    {'unweighted_minority_f1': 0.6666666666666666, 'unweighted_majority_f1': 0.6666666666666666}
+    """
+    probabilities = np.asarray(proba, dtype=np.float64)
+    num_classes = probabilities.shape[1]
+    wanted = np.isin(np.arange(num_classes), minority)
+    if wanted.all():
+        return {}
+    labels = np.asarray(y_true, dtype=np.intp)
+    ones = np.ones(len(labels))
+    f1 = _class_values(
+        _weighted_confusion(labels, probabilities.argmax(axis=1), ones, num_classes)
+    )["f1"]
+    return {
+        "unweighted_minority_f1": _mean(f1[wanted]),
+        "unweighted_majority_f1": _mean(f1[~wanted]),
+    }
+
+
 def prior_weights(
     y_true: ArrayLike, pool_prior: ArrayLike, num_classes: int
 ) -> NDArray[np.float64]:

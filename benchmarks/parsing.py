@@ -26,6 +26,10 @@ from benchmarks.specs import (
 from benchmarks.suggestions import SuiteError, unknown_name
 
 SUITES_FOLDER = Path(__file__).parent / "suites"
+PUBLISHED_FOLDER = SUITES_FOLDER / "published"
+
+_EXTENDS, _REPLACES = "extends", "replaces"
+_NOT_EXTENDED = ("name", "description", "published")
 
 _SECTIONS: Mapping[str, type[BaseModel]] = {
     "encoder": EncoderEntry,
@@ -36,17 +40,27 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
 
 
 def suite_names(folder: Path = SUITES_FOLDER) -> list[str]:
-    """Return the names of the suites that come with the project."""
+    """Return the names of the suites that come with the project, but for those of publications."""
     return sorted(path.stem for path in folder.glob("*.toml"))
 
 
+def published_names() -> list[str]:
+    """Return the ids of the published experiments that have a suite."""
+    return suite_names(PUBLISHED_FOLDER)
+
+
 def read_suite(name: str) -> dict[str, Any]:
-    """Read a suite as it stands in its file.
+    """Read a suite as it stands in its file, joined with the one that it extends.
+
+    ``extends = "NAME"`` takes all of another suite but for its name, its description and what it
+    says of a publication. Tables are joined key by key, and own keys win; lists are taken whole.
+    ``replaces = ["methods"]`` names top-level tables that are not joined but taken whole, too.
 
     Parameters
     ----------
     name : str
-        A name that ``list`` shows, or the path of a TOML file.
+        A name that ``list`` shows, the id of a published experiment, or the path of a TOML file.
+        What a file extends is looked for beside it where it ends in ``.toml``.
 
     Returns
     -------
@@ -56,15 +70,51 @@ def read_suite(name: str) -> dict[str, Any]:
     Raises
     ------
     SuiteError
-        If there is no such suite, or it is no TOML.
+        If there is no such suite, it is no TOML, or suites extend each other in a circle.
     """
-    path = Path(name) if name.endswith(".toml") else SUITES_FOLDER / f"{name}.toml"
-    if not path.is_file():
-        raise unknown_name("suite", name, suite_names())
+    return _read_file(_suite_path(name), ())
+
+
+def _suite_path(name: str, beside: Path | None = None) -> Path:
+    folders = (SUITES_FOLDER, PUBLISHED_FOLDER)
+    if name.endswith(".toml"):
+        found = [(beside or Path()) / name]
+    else:
+        found = [folder / f"{name}.toml" for folder in folders]
+    for path in found:
+        if path.is_file():
+            return path
+    raise unknown_name("suite", name, [*suite_names(), *published_names()])
+
+
+def _read_file(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
+    path = path.resolve()
+    if path in extended_by:
+        circle = " -> ".join(each.stem for each in (*extended_by, path))
+        raise SuiteError(f"Suites extend each other in a circle: {circle}. Cut it somewhere.")
     try:
-        return {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
+        own = {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} is no TOML: {error}.") from error
+    other, replaced = own.pop(_EXTENDS, None), own.pop(_REPLACES, [])
+    if other is None:
+        return own
+    extended = _read_file(_suite_path(str(other), path.parent), (*extended_by, path))
+    for key in replaced:
+        if key not in own:
+            raise SuiteError(f"suite '{path.stem}': replaces names '{key}', which it has none of.")
+    return _joined(
+        {key: value for key, value in extended.items() if key not in (*_NOT_EXTENDED, *replaced)},
+        own,
+    )
+
+
+def _joined(extended: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    joined = {**extended, **own}
+    for key in extended.keys() & own.keys():
+        if isinstance(extended[key], dict) and isinstance(own[key], dict):
+            joined[key] = _joined(extended[key], own[key])
+    return joined
 
 
 def apply_overrides(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

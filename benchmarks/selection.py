@@ -85,6 +85,8 @@ def select_suite(selection: Selection) -> Suite:
     if selection.encoder is not None:
         raw["encoder"] = {**raw.get("encoder", {}), "name": selection.encoder}
     suite = parse_suite(raw)
+    if suite.out_of_scope is not None:
+        raise SuiteError(f"'{suite.name}' cannot be run, it is out of scope: {suite.out_of_scope}")
     selected = suite.model_copy(
         update={
             "datasets": _selected_datasets(suite, selection),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from benchmarks.datasets import dataset_spec, resolve_minority
 from benchmarks.hub_data import EmbeddingsOptions, HubOptions
@@ -250,6 +251,10 @@ class PublishedNumber(_Entry):
     note: str = ""
 
 
+OUT_OF_SCOPE: Final = "out of scope"
+"""The status of a published experiment that has a suite without units."""
+
+
 class Publication(_Entry):
     """The published experiment that a suite repeats.
 
@@ -289,6 +294,10 @@ class Suite(_Entry):
         The folder of the results, and one line for ``list``.
     seeds : int
         Number of seeds, of classifiers that say nothing else.
+    seed_grid : tuple of 3 int, or None
+        So many seeds of the data, of models and of queries, each combined with each: (2, 2, 2) are
+        8 runs, of which ``seeds`` are the first; by default all. None: every run has three seeds of
+        its own.
     rounds, query_size : int
         Queries, and labels of each.
     initial_size, initial_minority : int
@@ -299,7 +308,8 @@ class Suite(_Entry):
         Seconds after which a unit starts no further round. What a unit reaches then depends on the
         machine.
     encoder, datasets, classifiers, methods
-        What is run: every method on every data set with every classifier and seed.
+        What is run: every method on every data set with every classifier and seed. A published
+        experiment that is out of scope has nothing to run.
     published : Publication or None
         The published experiment that it repeats, with its numbers.
     """
@@ -307,6 +317,7 @@ class Suite(_Entry):
     name: str
     description: str = ""
     seeds: int = Field(default=3, ge=1)
+    seed_grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     rounds: int = Field(default=20, ge=0)
     query_size: int = Field(default=25, ge=1)
     initial_size: int = Field(default=100, ge=1)
@@ -314,10 +325,53 @@ class Suite(_Entry):
     test_size: float = Field(default=0.2, gt=0, lt=1)
     time_limit: float | None = Field(default=None, gt=0)
     encoder: EncoderEntry = EncoderEntry()
-    datasets: tuple[DatasetEntry, ...] = Field(min_length=1)
-    classifiers: dict[str, ClassifierEntry] = Field(min_length=1)
-    methods: dict[str, MethodEntry] = Field(min_length=1)
+    datasets: tuple[DatasetEntry, ...] = ()
+    classifiers: dict[str, ClassifierEntry] = Field(default_factory=dict)
+    methods: dict[str, MethodEntry] = Field(default_factory=dict)
     published: Publication | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_seeds(cls, value: Any) -> Any:  # noqa: ANN401 - raw TOML
+        grid = value.get("seed_grid") if isinstance(value, dict) else None
+        if not isinstance(grid, list | tuple) or not all(type(n) is int and n > 0 for n in grid):
+            return value
+        number = math.prod(grid)
+        asked = value.get("seeds", number)
+        if isinstance(asked, int) and asked > number:
+            raise SuiteError(
+                f"suite '{value.get('name')}': seeds is {asked}, but seed_grid {list(grid)} has "
+                f"{number} combinations: ask for fewer, or leave seed_grid out."
+            )
+        return {**value, "seeds": asked}
+
+    @model_validator(mode="after")
+    def _check_scope(self) -> Self:
+        sections = {
+            "datasets": self.datasets,
+            "classifiers": self.classifiers,
+            "methods": self.methods,
+        }
+        if self.out_of_scope is not None:
+            if filled := [name for name, content in sections.items() if content]:
+                raise SuiteError(
+                    f"suite '{self.name}' is out of scope, but has {' and '.join(filled)}: leave "
+                    "them out, or give published another status."
+                )
+            return self
+        if empty := [name for name, content in sections.items() if not content]:
+            raise SuiteError(
+                f"suite '{self.name}' has no {' and no '.join(empty)}: it needs at least one of "
+                "each."
+            )
+        return self
+
+    @property
+    def out_of_scope(self) -> str | None:
+        """Why there is nothing to run; None where there is."""
+        if self.published is None or self.published.status != OUT_OF_SCOPE:
+            return None
+        return self.published.reason
 
     @property
     def protocol(self) -> ProtocolRecord:

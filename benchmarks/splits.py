@@ -90,13 +90,16 @@ def draw_rows(
     return DrawnRows(pool, split.test, initial, minority)
 
 
-def seed_triple(number: int) -> SeedRecord:
+def seed_triple(number: int, grid: tuple[int, int, int] | None = None) -> SeedRecord:
     """Derive the seeds of data, model and query from the number of a run.
 
     Parameters
     ----------
     number : int
         0, 1, 2, ...
+    grid : tuple of 3 int, or None, default=None
+        Numbers of seeds of data, model and query, of which ``number`` is one combination: the query
+        changes first, the data last. Seed k of each is that of run k without a grid.
 
     Returns
     -------
@@ -107,7 +110,16 @@ def seed_triple(number: int) -> SeedRecord:
     --------
     >>> seed_triple(0) == seed_triple(0), seed_triple(0) == seed_triple(1)
     (True, False)
+    >>> runs = [seed_triple(number, (2, 2, 2)) for number in range(8)]
+    >>> len({run.data for run in runs}), runs[0] == seed_triple(0)
+    (2, True)
     """
+    if grid is not None:
+        places = np.unravel_index(number, grid)
+        of_data, of_model, of_query = (seed_triple(int(place)) for place in places)
+        return SeedRecord(
+            number=number, data=of_data.data, model=of_model.model, query=of_query.query
+        )
     data, model, query = (np.random.SeedSequence(number).generate_state(3) >> 1).tolist()
     return SeedRecord(number=number, data=data, model=model, query=query)
 

@@ -301,7 +301,7 @@ def expand_units(
             classifier=classifier,
             method=with_weights(method),
             protocol=suite.protocol_on(dataset.record.id),
-            seed=seed_triple(number),
+            seed=seed_triple(number, suite.seed_grid),
         )
         for dataset in datasets
         for number in range(max(map(suite.num_seeds, suite.classifiers)))

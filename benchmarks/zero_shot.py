@@ -134,7 +134,9 @@ def entailed_description(texts: Sequence[str], sentences: Sequence[str], model: 
     """
     from transformers import pipeline
 
-    classify = pipeline("zero-shot-classification", model=model)
+    from benchmarks.encoders import model_folder
+
+    classify = pipeline("zero-shot-classification", model=str(model_folder(model)))
     order = {sentence: place for place, sentence in enumerate(sentences)}
     proba = np.zeros((len(texts), len(sentences)))
     found = classify(

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         PrototypeGap,
     )
     from small_text_ext.query_strategies.anchoral import AnchorAL
+    from small_text_ext.query_strategies.badge import BADGE
     from small_text_ext.query_strategies.cartography import (
         CartographyActiveLearning,
         CartographyFilter,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         KCenterGreedy,
         TypiClust,
     )
+    from small_text_ext.query_strategies.kmeans import FineTunedKMeans
     from small_text_ext.query_strategies.reducible_loss import EPIG, ExpectedReducibleLoss
     from small_text_ext.query_strategies.seals import SEALS
     from small_text_ext.query_strategies.subpool import RandomSubset
@@ -87,6 +89,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "AnchorAL": "query_strategies.anchoral",
+    "BADGE": "query_strategies.badge",
     "CartographyActiveLearning": "query_strategies.cartography",
     "CartographyClassification": "classifiers.cartography",
     "CartographyClassificationFactory": "classifiers.cartography",
@@ -103,6 +106,7 @@ _EXPORTS = {
     "ExactIndex": "pool.indexes",
     "ExpectedReducibleLoss": "query_strategies.reducible_loss",
     "FacilityLocation": "query_strategies.diversity",
+    "FineTunedKMeans": "query_strategies.kmeans",
     "HNSWIndex": "pool.indexes",
     "HeadSideModel": "training.side_models",
     "HeldOutRecorder": "training.dynamics",
@@ -143,6 +147,7 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "BADGE",
     "EPIG",
     "SEALS",
     "AnchorAL",
@@ -161,6 +166,7 @@ __all__ = [
     "ExactIndex",
     "ExpectedReducibleLoss",
     "FacilityLocation",
+    "FineTunedKMeans",
     "HNSWIndex",
     "HeadSideModel",
     "HeldOutRecorder",

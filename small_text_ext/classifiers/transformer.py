@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -112,6 +113,10 @@ class TransformerClassification(EncoderClassifier):
     early_stopping_patience : int or None, default=5
         With a validation set: stop after so many epochs without a lower loss; None never stops.
         The parameters of the best validation are kept in either case.
+    min_steps : int or None, default=None
+        Train for more than ``num_epochs`` where the training set is so small that these are fewer
+        batches than that: as many whole epochs as it takes. AnchorAL's experiments train 10 epochs
+        or 100 steps, whichever is more.
     group_by_length : bool, default=True
         Train batches of similar length, which is faster where lengths differ; the composition of
         batches then depends on lengths, with some noise.
@@ -188,6 +193,7 @@ class TransformerClassification(EncoderClassifier):
         warmup: float = 0.0,
         lr_scheduler_type: str = "linear",
         early_stopping_patience: int | None = 5,
+        min_steps: int | None = None,
         group_by_length: bool = True,
         training_arguments: Mapping[str, Any] | None = None,
         batch_selector: BatchSelector | None = None,
@@ -205,15 +211,14 @@ class TransformerClassification(EncoderClassifier):
         )
         choice = resolve_model_arguments(model_args, cache_dir)
         self.model_args = choice.args
-        self.num_epochs = num_epochs
-        self.lr = float(lr)
+        self.num_epochs, self.min_steps = num_epochs, min_steps
+        self.lr, self.weight_decay = float(lr), weight_decay
         self.validations_per_epoch = validations_per_epoch
         self.device = device
         by_default = choice.batch_size or _DEFAULT_BATCH_SIZE
         self.batch_size = by_default if batch_size is None else batch_size
         self.max_tokens = max_tokens
         self.precision: Precision = resolve_amp_arguments(amp_args, precision)
-        self.weight_decay = weight_decay
         self.warmup = warmup
         self.lr_scheduler_type = lr_scheduler_type
         self.early_stopping_patience = early_stopping_patience
@@ -429,7 +434,7 @@ class TransformerClassification(EncoderClassifier):
         tokenizer, device = pretrained.tokenizer, default_device(self.device)
         model = pretrained.model.to(device)
         with quiet():
-            history = self._tuner(seed, early_stopping).fit(
+            history = self._tuner(seed, self._epochs(len(texts)), early_stopping).fit(
                 model,
                 tokenizer,
                 self._tokenized(train, texts, tokenizer),
@@ -438,10 +443,14 @@ class TransformerClassification(EncoderClassifier):
             )
         self.model, self._text_tokenizer, self.history_ = model, tokenizer, history
 
-    def _tuner(self, seed: int, early_stopping: Any) -> FineTuner:  # noqa: ANN401
+    def _epochs(self, num_texts: int) -> int:
+        steps = math.ceil(num_texts / self.batch_size)
+        return max(self.num_epochs, math.ceil((self.min_steps or 0) / steps))
+
+    def _tuner(self, seed: int, num_epochs: int, early_stopping: Any) -> FineTuner:  # noqa: ANN401
         patience = self.early_stopping_patience if early_stopping is None else None
         return FineTuner(
-            num_epochs=self.num_epochs,
+            num_epochs=num_epochs,
             lr=self.lr,
             batch_size=self.batch_size,
             weight_decay=self.weight_decay,
@@ -622,6 +631,7 @@ _SAVED_OPTIONS = (
     "warmup",
     "lr_scheduler_type",
     "early_stopping_patience",
+    "min_steps",
     "group_by_length",
     "training_arguments",
     "show_progress",
@@ -632,8 +642,9 @@ _SAVED_OPTIONS = (
 def _check_options(clf: TransformerClassification) -> None:
     for name in ("num_epochs", "validations_per_epoch"):
         check_positive_integer(name, getattr(clf, name))
-    if clf.early_stopping_patience is not None:
-        check_positive_integer("early_stopping_patience", clf.early_stopping_patience)
+    for name in ("early_stopping_patience", "min_steps"):
+        if getattr(clf, name) is not None:
+            check_positive_integer(name, getattr(clf, name))
     check_fit_options(clf)
 
 

@@ -51,7 +51,10 @@ ARCHITECTURES = {
     "sentence-transformers/all-mpnet-base-v2": "bert",
     "sentence-transformers/paraphrase-mpnet-base-v2": "bert",
 }
-"""Model on the hub to architecture of its stand-in; more where a suite names more."""
+"""Encoder on the hub to architecture of its stand-in; more where a suite names more."""
+
+NLI_MODELS = {"facebook/bart-large-mnli": "bert"}
+"""The same of models of natural language inference, which have a head of three classes."""
 
 
 def class_text(label: int, number: int, length: int = 8, seed: int = 0) -> str:
@@ -174,12 +177,12 @@ def _pair_glue(
 
 
 def _multi_nli() -> StandIn:
-    texts = ("premise", "premise_binary_parse", "premise_parse")
-    texts += ("hypothesis", "hypothesis_binary_parse", "hypothesis_parse", "genre", "pairID")
-    named = dict.fromkeys(texts, "string")
+    sides = ("premise", "hypothesis")
+    others = [f"{side}{kind}" for side in sides for kind in ("_binary_parse", "_parse")]
+    others += ["genre", "pairID"]
+    named = dict.fromkeys((*sides, *others), "string")
 
     def more(labels: Sequence[int]) -> Columns:
-        others = [name for name in texts if name not in ("premise", "hypothesis")]
         made: Columns = {name: [f"( {name} )"] * len(labels) for name in others}
         return {**made, "promptID": list(range(len(labels)))}
 
@@ -537,6 +540,8 @@ class LocalHub:
 
     def hub_snapshot(self, name: str) -> Path:
         """Return the folder of a tiny model."""
+        if name in NLI_MODELS:
+            return Path(checkpoint(NLI_MODELS[name], num_labels=3))
         return Path(checkpoint(ARCHITECTURES[name]))
 
     def install(self, patch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,25 @@ def test_plan_counts_units_texts_and_fits(suite_file: Path, finished: Path, tmp_
     assert "of them to run 0" in plain(invoke("plan", suite_file, "--out", finished))
 
 
+def test_published_experiments_are_listed_apart() -> None:
+    text = plain(invoke("list", "published"))
+    assert "anchoral-ablation-anchors" in text
+    assert "of 41 published experiments have a suite" in text
+    assert "bbc-news" not in text
+    assert invoke("list", "publisht").exit_code == 2
+
+
+def test_what_is_out_of_scope_cannot_be_run(tmp_path: Path) -> None:
+    suite = tmp_path / "outside.toml"
+    suite.write_text(
+        '[published]\nid = "rho-vision"\nline = "rho-loss"\nsource = "a paper"\n'
+        'status = "out of scope"\nreason = "it is about images."\n'
+    )
+    result = invoke("run", suite, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "'outside' cannot be run, it is out of scope: it is about images." in plain(result)
+
+
 def test_list_names_everything() -> None:
     text = plain(invoke("list"))
     for name in (

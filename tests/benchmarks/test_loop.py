@@ -448,7 +448,8 @@ def test_epochs_are_judged_on_the_test_set(vectors: NDArray[np.float32]) -> None
     judging = MLP.model_copy(update={"params": {**MLP.params, **params}})
     spec = unit(RANDOM).model_copy(update={"classifier": judging})
     data = prepare_data(spec, vectors, LABELS)
-    for record in run_unit(spec, data):
+    records = run_unit(spec, data)
+    for record in records:
         accuracies = record.epochs["test_accuracy"]
         assert set(record.epochs) == {
             "train_loss",
@@ -460,6 +461,9 @@ def test_epochs_are_judged_on_the_test_set(vectors: NDArray[np.float32]) -> None
         assert record.metrics["last_accuracy"] == accuracies[-1]
         assert record.metrics["best_accuracy"] == max(accuracies)
         assert record.epochs["test_loss"][-1] > 0
+    best = [max(record.epochs["test_accuracy"]) for record in records]
+    assert summarize(records)["gain_best_accuracy"] == best[-1] - best[0]
+    assert "gain_best_accuracy" not in summarize(records[:1])
     plain = spec.model_copy(update={"classifier": MLP})
     assert all("epochs" not in record.model_dump() for record in run_unit(plain, data))
     ceiling = spec.model_copy(update={"method": CEILING})
@@ -474,6 +478,9 @@ def test_the_last_epoch_is_the_model_where_none_is_chosen(vectors: NDArray[np.fl
     # The test set is mixed as the pool is, so that accuracy is that of the test set as it is.
     record = run_unit(spec, data)[-1]
     assert record.metrics["last_accuracy"] == pytest.approx(record.metrics["accuracy"], abs=0.02)
+    for side, name in (("minority", "business"), ("majority", "other")):
+        weighted = record.per_class[name]["f1"]
+        assert record.metrics[f"unweighted_{side}_f1"] == pytest.approx(weighted, abs=0.05)
 
 
 def test_random_subsets_differ_by_seed_and_repeat(vectors: NDArray[np.float32]) -> None:

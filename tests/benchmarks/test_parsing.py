@@ -10,6 +10,7 @@ from benchmarks.parsing import (
     apply_overrides,
     dataset_entry,
     parse_suite,
+    published_names,
     read_suite,
     suite_names,
 )
@@ -269,6 +270,137 @@ def test_an_unknown_suite_and_a_broken_file_are_named(tmp_path: Path) -> None:
     path.write_text("rounds = ")
     with pytest.raises(SuiteError, match=r"broken\.toml is no TOML"):
         read_suite(str(path))
+
+
+BASE = """
+description = "the base"
+rounds = 7
+seeds = 4
+
+[[datasets]]
+name = "bbc-news"
+[[datasets]]
+name = "movie-snippets"
+
+[classifiers.mlp]
+lr = 0.1
+num_epochs = 3
+
+[methods.random]
+[methods.anchoral]
+num_anchors = 7
+
+[published]
+id = "base"
+line = "anchoral"
+source = "a paper"
+status = "recovered"
+"""
+
+
+def write_suites(folder: Path, **contents: str) -> None:
+    for name, content in {"base": BASE, **contents}.items():
+        (folder / f"{name}.toml").write_text(content, encoding="utf-8")
+
+
+def test_a_suite_extends_another_key_by_key(tmp_path: Path) -> None:
+    write_suites(
+        tmp_path,
+        middle='extends = "base.toml"\nrounds = 9\n[classifiers.mlp]\nlr = 0.2\n',
+        last='extends = "middle.toml"\n[methods.anchoral]\nnum_neighbors = 3\n[methods.seals]\n',
+    )
+    raw = read_suite(str(tmp_path / "last.toml"))
+    assert raw == {
+        "name": "last",
+        "rounds": 9,
+        "seeds": 4,
+        "datasets": [{"name": "bbc-news"}, {"name": "movie-snippets"}],
+        "classifiers": {"mlp": {"lr": 0.2, "num_epochs": 3}},
+        "methods": {
+            "random": {},
+            "anchoral": {"num_anchors": 7, "num_neighbors": 3},
+            "seals": {},
+        },
+    }
+    assert parse_suite(raw).protocol.rounds == 9
+
+
+def test_lists_are_taken_whole_and_tables_where_they_are_replaced(tmp_path: Path) -> None:
+    own = 'extends = "base.toml"\nreplaces = ["methods"]\n[[datasets]]\nname = "debian-sections"\n'
+    write_suites(tmp_path, own=own + "[methods.seals]\n")
+    raw = read_suite(str(tmp_path / "own.toml"))
+    assert raw["datasets"] == [{"name": "debian-sections"}]
+    assert raw["methods"] == {"seals": {}}
+    assert raw["classifiers"] == {"mlp": {"lr": 0.1, "num_epochs": 3}}
+    write_suites(tmp_path, own=own)
+    with pytest.raises(SuiteError, match="suite 'own': replaces names 'methods', which"):
+        read_suite(str(tmp_path / "own.toml"))
+
+
+def test_a_suite_of_the_project_can_be_extended_by_name(tmp_path: Path) -> None:
+    write_suites(tmp_path, mine='extends = "demo"\nseeds = 1\n')
+    mine, demo = read_suite(str(tmp_path / "mine.toml")), read_suite("demo")
+    assert mine["name"] == "mine"
+    assert mine["methods"] == demo["methods"]
+    assert "description" not in mine
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ({"last": 'extends = "last.toml"'}, "in a circle: last -> last"),
+        (
+            {"last": 'extends = "other.toml"', "other": 'extends = "last.toml"'},
+            "in a circle: last -> other -> last. Cut it",
+        ),
+        ({"last": 'extends = "anchoral-cpux"'}, "Unknown suite 'anchoral-cpux'. Did you mean 'anc"),
+        ({"last": 'extends = "nothing.toml"'}, "Unknown suite 'nothing.toml'"),
+    ],
+)
+def test_circles_and_unknown_suites_are_named(
+    tmp_path: Path, contents: dict[str, str], message: str
+) -> None:
+    write_suites(tmp_path, **contents)
+    with pytest.raises(SuiteError, match=message):
+        read_suite(str(tmp_path / "last.toml"))
+
+
+def test_published_suites_are_read_by_their_id_and_listed_apart() -> None:
+    assert read_suite("anchoral-wikitoxic") == read_suite("published/anchoral-wikitoxic")
+    assert "anchoral-wikitoxic" in published_names()
+    assert not set(published_names()) & set(suite_names())
+
+
+def test_a_grid_of_seeds_counts_them() -> None:
+    assert parse_suite(make_raw(seed_grid=[2, 3, 1])).num_seeds("logistic") == 6
+    assert parse_suite(make_raw(seed_grid=[2, 3, 1], seeds=4)).num_seeds("logistic") == 4
+    with pytest.raises(SuiteError, match=r"seeds is 7, but seed_grid \[2, 3, 1\] has 6 comb"):
+        parse_suite(make_raw(seed_grid=[2, 3, 1], seeds=7))
+    with pytest.raises(SuiteError, match="seed_grid"):
+        parse_suite(make_raw(seed_grid=[2, 0, 1]))
+
+
+OUTSIDE: dict[str, Any] = {
+    "name": "outside",
+    "published": {
+        "id": "rho-vision",
+        "line": "rho-loss",
+        "source": "a paper",
+        "status": "out of scope",
+        "reason": "it is about images.",
+    },
+}
+
+
+def test_only_what_is_out_of_scope_may_be_empty() -> None:
+    assert parse_suite(OUTSIDE).out_of_scope == "it is about images."
+    with pytest.raises(SuiteError, match="'outside' is out of scope, but has methods: leave"):
+        parse_suite({**OUTSIDE, "methods": {"random": {}}})
+    with pytest.raises(SuiteError, match="suite 'made' has no datasets and no methods: it needs"):
+        parse_suite(make_raw(datasets=[], methods={}))
+    found = {**OUTSIDE["published"], "status": "recovered"}
+    with pytest.raises(SuiteError, match="'outside' has no datasets and no classifiers and no me"):
+        parse_suite({**OUTSIDE, "published": found})
 
 
 def test_ids_tell_variants_apart() -> None:

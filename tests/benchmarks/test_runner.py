@@ -17,6 +17,9 @@ from benchmarks.runner import (
 from benchmarks.selection import Selection, select_suite
 from benchmarks.suggestions import SuiteError
 from benchmarks.text_files import read_texts
+from benchmarks.worker import execute
+from small_text_ext import PoolEmbeddings
+from tests.benchmarks.stand_ins import LocalHub
 
 
 def prepare(suite_file: Path, folder: Path, *overrides: str, seeds: int = 1) -> runner.Run:
@@ -107,3 +110,45 @@ def test_texts_are_stored_only_where_a_classifier_is_fitted_on_them(
     path = encode_pending(with_texts, show_progress=False)["titles"].texts
     assert path is not None
     assert read_texts(path) == with_texts.datasets[0].data.texts
+
+
+PAIRS = """
+rounds = 1
+query_size = 4
+initial_size = 12
+initial_minority = 2
+
+[[datasets]]
+name = "hub:stanfordnlp/snli"
+id = "snli"
+text_column = "premise"
+second_text_column = "hypothesis"
+test_split = "validation"
+drop_unlabeled = true
+
+[classifiers.transformer]
+model = "google-bert/bert-base-uncased"
+num_epochs = 1
+max_length = 16
+validation_set_size = 0.0
+[classifiers.logistic]
+kind = "sklearn:LogisticRegression"
+
+[methods.random]
+"""
+
+
+def test_pairs_of_texts_reach_classifiers_and_encoder(local_hub: LocalHub, tmp_path: Path) -> None:
+    suite = tmp_path / "pairs.toml"
+    suite.write_text(PAIRS)
+    run = prepare(suite, tmp_path)
+    data = run.datasets[0].data
+    sources = encode_pending(run, show_progress=False)
+    path = sources["snli"].texts
+    assert path is not None
+    assert read_texts(path) == data.items
+    assert isinstance(data.items[0], tuple)
+    embeddings = PoolEmbeddings.open(sources["snli"].embeddings, data.sentences)
+    assert len(embeddings) == len(data)
+    for task in make_tasks(run.pending, sources, tmp_path, threads=1, device="cpu"):
+        assert execute(task).status == "passed"

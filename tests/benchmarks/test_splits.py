@@ -96,3 +96,21 @@ def test_a_pool_too_small_is_explained(size: int, minority: int, argument: str) 
     labels = np.repeat([0, 1], [500, 20])
     with pytest.raises(SuiteError, match=argument):
         initial_rows(labels, [1], size, minority, seed=0)
+
+
+def test_a_grid_combines_seeds_of_data_models_and_queries() -> None:
+    runs = [seed_triple(number, (2, 3, 2)) for number in range(12)]
+    triples = [(run.data, run.model, run.query) for run in runs]
+    assert len(set(triples)) == 12
+    assert [len({triple[part] for triple in triples}) for part in range(3)] == [2, 3, 2]
+    assert [run.number for run in runs] == list(range(12))
+    plain = [seed_triple(number) for number in range(3)]
+    assert triples[0] == (plain[0].data, plain[0].model, plain[0].query)
+    assert triples[1] == (plain[0].data, plain[0].model, plain[1].query)
+    assert triples[2] == (plain[0].data, plain[1].model, plain[0].query)
+    assert triples[11] == (plain[1].data, plain[2].model, plain[1].query)
+
+
+def test_seeds_without_a_grid_are_what_they_were() -> None:
+    first = seed_triple(0)
+    assert (first.data, first.model, first.query) == (1484405855, 1838574579, 372825380)

@@ -5,7 +5,8 @@ import tracemalloc
 import numpy as np
 from small_text import TextDataset
 
-from benchmarks.text_dataset import TextPool
+from benchmarks.text_dataset import TextPool, text_dataset
+from small_text_ext import TextPairDataset
 
 TEXTS = ["first", "second \0", "third", "", "fifth"]
 LABELS = np.array([0, -1, 1, -1, 0])
@@ -43,3 +44,14 @@ def test_one_long_text_does_not_make_all_of_them_long() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+def test_pairs_make_a_data_set_of_pairs() -> None:
+    texts = text_dataset(TEXTS, LABELS, np.arange(3))
+    assert type(texts) is TextPool
+    assert texts.x == TEXTS
+    pairs = text_dataset(list(zip(TEXTS, TEXTS[::-1], strict=True)), LABELS, np.arange(3))
+    assert type(pairs) is TextPairDataset
+    assert pairs.x[1] == (TEXTS[1], TEXTS[3])
+    assert pairs.y.tolist() == LABELS.tolist()
+    assert pairs.target_labels.tolist() == [0, 1, 2]

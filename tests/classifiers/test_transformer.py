@@ -137,6 +137,7 @@ def test_a_model_that_is_nowhere_is_an_error_that_names_it() -> None:
         ({"validation_set_size": 1.0}, ValueError, "validation_set_size is 1.0"),
         ({"validations_per_epoch": 0}, ValueError, "validations_per_epoch is 0"),
         ({"early_stopping_patience": 0}, ValueError, "early_stopping_patience is 0"),
+        ({"min_steps": 0}, ValueError, "min_steps is 0"),
         ({"class_weight": "heavy"}, ValueError, "class_weight is 'heavy'"),
         ({"device": "gpu"}, (ValueError, RuntimeError), "gpu"),
         ({"seed": -1}, ValueError, "seed is -1"),
@@ -414,6 +415,20 @@ def test_balanced_classes_find_the_rare_one() -> None:
 
 
 # Stopping
+
+
+@pytest.mark.parametrize(
+    ("min_steps", "num_texts", "num_steps"),
+    [(None, 12, 6), (6, 12, 6), (7, 12, 9), (100, 6, 100), (7, 48, 24)],
+)
+def test_a_small_training_set_is_gone_through_more_often(
+    min_steps: int | None, num_texts: int, num_steps: int
+) -> None:
+    options: dict[str, Any] = {"num_epochs": 2, "batch_size": 4, "validation_set_size": 0}
+    if num_texts == 6:
+        options |= {"batch_size": 6}
+    clf = classifier(min_steps=min_steps, **options).fit(texts.single(num_texts))
+    assert history_of(clf).num_steps == num_steps
 
 
 def test_the_hosts_handler_stops_a_fit() -> None:

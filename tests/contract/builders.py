@@ -23,6 +23,7 @@ from small_text import (
 )
 
 from small_text_ext import (
+    BADGE,
     EPIG,
     SEALS,
     AnchorAL,
@@ -38,6 +39,7 @@ from small_text_ext import (
     ExactIndex,
     ExpectedReducibleLoss,
     FacilityLocation,
+    FineTunedKMeans,
     HNSWIndex,
     KCenterGreedy,
     KNNEntropy,
@@ -428,6 +430,15 @@ STRATEGY_BUILDERS: dict[str, dict[str, StrategyCase]] = {
         ),
         "weighted": StrategyCase(
             diverse(TypiClust, uncertainty="margin", max_clusters=20), slow=True
+        ),
+    },
+    "BADGE": {"gradients": StrategyCase(lambda context: BADGE(seed=context.seed))},
+    "FineTunedKMeans": {
+        "distance": StrategyCase(
+            lambda context: FineTunedKMeans(seed=context.seed), multi_label=True
+        ),
+        "product": StrategyCase(
+            lambda context: FineTunedKMeans("product", seed=context.seed), slow=True
         ),
     },
     "KNNMargin": {
