@@ -56,7 +56,10 @@ class LabeledTexts:
     groups : numpy.ndarray of int64, shape (n,), or None
         Texts of one group stay on one side of the split.
     second_labels : numpy.ndarray of int64, shape (n,), or None
-        What a second annotator said.
+        What a second annotator said; or, where there are ``second_names``, something else that is
+        known of each text, such as its publisher.
+    second_names : tuple of str or None
+        What the second labels stand for; None: the classes.
     second_texts : tuple of str or None
         The second text of each pair, where the items are pairs.
     vectors : GivenVectors or None
@@ -72,6 +75,7 @@ class LabeledTexts:
     is_test: NDArray[np.bool_] | None = None
     groups: NDArray[np.int64] | None = None
     second_labels: NDArray[np.int64] | None = None
+    second_names: tuple[str, ...] | None = None
     second_texts: tuple[str, ...] | None = None
     vectors: GivenVectors | None = None
 
@@ -98,6 +102,11 @@ class LabeledTexts:
         return _digest([*self.texts, "", *self.second_texts])
 
     @property
+    def other_labels(self) -> NDArray[np.int64] | None:
+        """Second labels that are no second opinion on the class; None where there are none."""
+        return None if self.second_names is None else self.second_labels
+
+    @property
     def items(self) -> tuple[Item, ...]:
         """What classifiers on texts are fitted on: the texts, or the pairs of them."""
         if self.second_texts is None:
@@ -111,8 +120,10 @@ class LabeledTexts:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of texts, labels, class names and the given split and groups."""
+        """sha256 of texts, labels, class names, the given split and groups, and other labels."""
         arrays = [self.labels, self.is_test, self.groups]
+        if self.second_names is not None:
+            arrays.append(self.second_labels)
         parts = ["" if a is None else a.astype("<i8").tobytes().hex() for a in arrays]
         return _digest([self.texts_fingerprint, *self.class_names, *parts])
 
@@ -248,7 +259,8 @@ def load_texts(name: str, options: Mapping[str, Any] | None = None) -> LabeledTe
     name : str
         A name of the registry, ``csv:PATH`` or ``hub:NAME``.
     options : mapping, optional
-        For ``hub:`` only, see :class:`benchmarks.hub_data.HubOptions`.
+        For ``hub:``, see :class:`benchmarks.hub_data.HubOptions`, and ``csv:``, see
+        :func:`benchmarks.user_data.load_csv`.
 
     Returns
     -------

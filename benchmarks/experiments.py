@@ -7,23 +7,29 @@ files and ``status`` are the same for both. What each does is in :mod:`benchmark
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.batch_selection import SelectionSettings, selection_parameters
+from benchmarks.encoders import Precision
+from benchmarks.frozen_evaluation import FrozenSettings, encoding_seconds, with_fingerprints
+from benchmarks.kinds import field_names
 from benchmarks.labeled_samples import SampleSettings
 from benchmarks.noise import NoiseSettings
 from benchmarks.results import (
     BATCH_SELECTION,
+    FROZEN_EVALUATION,
     FULL_DATA,
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    SINGLE_FIT,
     ZERO_SHOT,
     MethodRecord,
 )
 from benchmarks.side_classifiers import reads_texts
+from benchmarks.single_fit import SingleFitSettings
 from benchmarks.suggestions import SuiteError, unknown_name
 from benchmarks.zero_shot import ZeroShotSettings
 
@@ -63,6 +69,11 @@ class Experiment:
         is on; None: on the whole pool.
     reads_texts : callable
         From its parameters to whether it reads texts, whatever the classifier does.
+    resolve : callable
+        From its method to one that says which weights its models have.
+    text_seconds : callable or None, default=None
+        From its parameters, some texts, the precision of forward passes and the device to what its
+        models take for a text; None: it has none of its own.
     """
 
     parameters: Callable[[], frozenset[str]] | None
@@ -75,6 +86,8 @@ class Experiment:
     costless: frozenset[str] = frozenset()
     num_labels: Callable[[Params, int, int], int] | None = None
     reads_texts: Callable[[Params], bool] = lambda params: False
+    resolve: Callable[[MethodRecord], MethodRecord] = lambda method: method
+    text_seconds: Callable[[Params, Sequence[Any], Precision, str | None], float] | None = None
 
     @property
     def changes_classifier(self) -> bool:
@@ -261,6 +274,23 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         fits=lambda params: 0,
         check=ZeroShotSettings.from_params,
         reads_texts=lambda params: params.get("nli_model") is not None,
+    ),
+    SINGLE_FIT: Experiment(
+        parameters=lambda: frozenset(field_names(SingleFitSettings)),
+        required=frozenset(),
+        passes=lambda params: 1.0,
+        fits=lambda params: 1,
+        check=SingleFitSettings.from_params,
+    ),
+    FROZEN_EVALUATION: Experiment(
+        parameters=lambda: frozenset(field_names(FrozenSettings) - {"fingerprints"}),
+        required=frozenset({"models"}),
+        passes=lambda params: 0.0,
+        fits=lambda params: 0,
+        check=FrozenSettings.from_params,
+        reads_texts=lambda params: True,
+        resolve=with_fingerprints,
+        text_seconds=encoding_seconds,
     ),
 }
 """One-shot experiments by the strategy name of their methods."""

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from benchmarks.results import (
     BATCH_SELECTION,
+    FROZEN_EVALUATION,
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    SINGLE_FIT,
     ZERO_SHOT,
     RoundRecord,
     UnitResult,
@@ -31,7 +33,15 @@ from benchmarks.statistics import normalized_area, published_area, seconds_per_q
 UNIT_COLUMNS = ("suite", "dataset", "classifier", "lineage", "method", "seed")
 KIND_COLUMNS = ("strategy", "ablation", "ceiling")
 # Their rounds are no points of a curve over labels.
-_OWN_TABLES = (BATCH_SELECTION, LABELED_SAMPLE, MAP_SUBSET, NOISE_DETECTION, ZERO_SHOT)
+_OWN_TABLES = (
+    BATCH_SELECTION,
+    FROZEN_EVALUATION,
+    LABELED_SAMPLE,
+    MAP_SUBSET,
+    NOISE_DETECTION,
+    SINGLE_FIT,
+    ZERO_SHOT,
+)
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
 _UNIT_MEASURES = (
     *("num_labeled", "minority_labeled", "found", "labeled_share", *CURVES.values()),
@@ -97,6 +107,16 @@ class Section:
     def method_names(self) -> list[str]:
         """Name of each unit's method, with a hash where one name stands for several methods."""
         return _method_names(self.results, [self.lineage] * len(self.results))
+
+    @property
+    def frozen(self) -> tuple[UnitResult, ...]:
+        """The units that judge encoders as they are."""
+        return tuple(r for r in self.results if r.spec.method.strategy == FROZEN_EVALUATION)
+
+    @property
+    def single_fits(self) -> tuple[UnitResult, ...]:
+        """The units of one fit that is judged by itself."""
+        return tuple(r for r in self.results if r.spec.method.strategy == SINGLE_FIT)
 
     @property
     def title(self) -> str:

@@ -145,6 +145,11 @@ def load_hub(location: str, **options: Any) -> LabeledTexts:  # noqa: ANN401
         If a column or split does not exist or cannot be told, a text or label is missing or a
         list, or the vectors do not belong to the texts; the message names what to change.
     """
+    if "second_label_column" in options:
+        raise SuiteError(
+            f"hub:{location}: second_label_column is of csv: data sets: write the texts into a CSV "
+            "file, or leave it out."
+        )
     chosen = HubOptions(**options)
     source = _Source.open(location, chosen)
     text = source.column("text_column", chosen.text_column, TEXT_COLUMNS)

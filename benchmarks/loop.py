@@ -6,10 +6,10 @@ Nothing here reads arguments, prints or knows a path: data and specification in,
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,9 @@ from benchmarks.batch_selection import (
 )
 from benchmarks.classifiers import build_factory, classifier_kind
 from benchmarks.datasets import Item, joined_text
-from benchmarks.encoders import encoding_seconds
+from benchmarks.encoders import Precision, encoding_seconds
 from benchmarks.experiments import changes_classifier, is_one_shot
+from benchmarks.frozen_evaluation import FrozenSettings, frozen_metrics, frozen_vectors
 from benchmarks.kinds import JUDGE_EPOCHS, Features
 from benchmarks.labeled_samples import SampleSettings, draw_sample
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
@@ -34,10 +35,12 @@ from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_some_l
 from benchmarks.out_of_distribution import OtherTestSet, judge_others
 from benchmarks.results import (
     BATCH_SELECTION,
+    FROZEN_EVALUATION,
     FULL_DATA,
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    SINGLE_FIT,
     ZERO_SHOT,
     ClassifierRecord,
     RoundRecord,
@@ -45,6 +48,12 @@ from benchmarks.results import (
     canonical_json,
 )
 from benchmarks.side_classifiers import SideClassifier, side_record
+from benchmarks.single_fit import (
+    SECOND_TASK,
+    HeldOut,
+    SingleFitSettings,
+    fit_metrics,
+)
 from benchmarks.splits import Rows, draw_rows
 from benchmarks.statistics import normalized_area
 from benchmarks.zero_shot import ZeroShotSettings, entailed_description, nearest_description
@@ -85,6 +94,8 @@ class UnitData:
         The texts of both, or the pairs of them, for classifiers that are fitted on texts.
     others : tuple of OtherTestSet
         Test sets of other distributions.
+    pool_second : numpy.ndarray of int64, shape (pool,), or None
+        Something else that is known of each text of the pool.
     """
 
     pool_vectors: Any
@@ -98,6 +109,7 @@ class UnitData:
     pool_texts: list[Item] | None = None
     test_texts: list[Item] | None = None
     others: tuple[OtherTestSet, ...] = ()
+    pool_second: Labels | None = None
 
     @cached_property
     def pool_matrix(self) -> Vectors:
@@ -153,6 +165,7 @@ def prepare_data(
     is_test: NDArray[np.bool_] | None = None,
     groups: Labels | None = None,
     texts: Sequence[Item] | None = None,
+    second_labels: Labels | None = None,
 ) -> UnitData:
     """Split a data set for one seed, make the wanted classes rare, and draw the first labels.
 
@@ -170,6 +183,8 @@ def prepare_data(
         Groups that a split keeps together.
     texts : sequence of str or of (str, str), length n, optional
         The texts or pairs of them, where a classifier is fitted on them.
+    second_labels : numpy.ndarray of int64, shape (n,), optional
+        Something else that is known of each text.
 
     Returns
     -------
@@ -197,6 +212,7 @@ def prepare_data(
         minority=drawn.minority,
         pool_texts=None if texts is None else [texts[row] for row in drawn.pool],
         test_texts=None if texts is None else [texts[row] for row in drawn.test],
+        pool_second=None if second_labels is None else second_labels[drawn.pool],
     )
 
 
@@ -256,12 +272,14 @@ class _Loop:
         """Run a one-shot experiment."""
         if self.spec.method.strategy == BATCH_SELECTION:
             return self._batch_selection()
-        experiments = {
+        experiments: dict[str, Callable[[], RoundRecord]] = {
             FULL_DATA: self._full_data,
             MAP_SUBSET: self._map_subset,
             NOISE_DETECTION: self._noise_detection,
             LABELED_SAMPLE: self._labeled_sample,
             ZERO_SHOT: self._zero_shot,
+            FROZEN_EVALUATION: partial(_frozen_evaluation, self),
+            SINGLE_FIT: partial(_single_fit, self),
         }
         return (experiments[self.spec.method.strategy](),)
 
@@ -518,6 +536,53 @@ class _Loop:
         harness = max(0.0, total - sum(measured.values()))
         details = {f"query.{name}": value for name, value in steps.items()} | others
         return {**measured, "harness": harness, **details}
+
+
+def _single_fit(loop: _Loop) -> RoundRecord:
+    """Fit on the pool but for a development set, and judge by this and by second labels."""
+    start, spec, data = time.perf_counter(), loop.spec, loop.data
+    settings = SingleFitSettings.from_params(spec.method.params)
+    pool_set = data.pool_set(loop.features, data.pool_labels)
+    share, seed = settings.development_share, spec.seed.data
+    held = HeldOut.drawn(pool_set, data.pool_labels, data.pool_second, share, seed)
+    second = spec.classifier.params.get(SECOND_TASK)
+    options = {"second_labels": held.train_second} if second else {}
+    classifier = loop.factory.new()
+    with _seeded(spec.seed.model, 0):
+        classifier.fit(held.train_set, **options)
+    fitted = classifier.classifier
+    with loop.watch.measure("evaluate"):
+        judged = fit_metrics(fitted, held, loop.test_set, data.test_labels, settings)
+    record = loop._record(0, held.train, [], fitted, None, start)
+    return record.model_copy(update={"metrics": {**record.metrics, **judged}})
+
+
+def _frozen_evaluation(loop: _Loop) -> RoundRecord:
+    """Judge encoders as they are by the votes of neighbours."""
+    start, data, seed = time.perf_counter(), loop.data, loop.spec.seed.data
+    settings = FrozenSettings.from_params(loop.spec.method.params)
+    labels = np.concatenate([data.pool_labels, data.test_labels])
+    with loop.watch.measure("fit"):
+        vectors = _own_vectors(loop, settings)
+    with loop.watch.measure("evaluate"):
+        metrics = frozen_metrics(vectors, labels, len(data.pool_labels), settings, seed)
+    return RoundRecord(
+        round=0,
+        num_labeled=len(labels),
+        metrics=metrics,
+        per_class={},
+        labeled_counts=data.counts(labels),
+        seconds=loop._seconds({}, start),
+    )
+
+
+def _own_vectors(loop: _Loop, settings: FrozenSettings) -> Vectors:
+    data, precision = loop.data, loop.spec.encoder.precision
+    if data.pool_texts is None or data.test_texts is None:
+        # A plan has made-up vectors, and times the encoders on real texts.
+        return np.concatenate([data.pool_matrix, data.test_vectors])
+    texts = [*data.pool_texts, *data.test_texts]
+    return frozen_vectors(texts, settings, cast(Precision, precision), loop.device)
 
 
 def _data_key(spec: UnitSpec) -> str:

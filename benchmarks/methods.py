@@ -17,10 +17,12 @@ from benchmarks.classifiers import build_factory
 from benchmarks.experiments import EXPERIMENTS, check_experiment, is_one_shot, try_experiment
 from benchmarks.results import (
     BATCH_SELECTION,
+    FROZEN_EVALUATION,
     FULL_DATA,
     LABELED_SAMPLE,
     MAP_SUBSET,
     NOISE_DETECTION,
+    SINGLE_FIT,
     ZERO_SHOT,
     MethodRecord,
 )
@@ -138,6 +140,14 @@ METHODS: Mapping[str, Preset] = {
     ),
     "zero-shot": Preset(
         ZERO_SHOT, "no label: the class whose description is nearest, or that a model entails"
+    ),
+    "frozen-evaluation": Preset(
+        FROZEN_EVALUATION,
+        "no training: encoders as they are, judged by the votes of neighbours; needs models",
+    ),
+    "single-fit": Preset(
+        SINGLE_FIT,
+        "one fit, judged on test and development set, and by how its vectors tell a second label",
     ),
     "labeled-sample": Preset(
         LABELED_SAMPLE, "one fit on some labels of each class; needs per_class or max_labels"

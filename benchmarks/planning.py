@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from benchmarks.calibration import Calibration, UnitCosts, make_calibration, on_texts
 from benchmarks.datasets import joined_text
-from benchmarks.encoders import embeddings_folder, missing_texts
+from benchmarks.encoders import Precision, embeddings_folder, missing_texts
 from benchmarks.executors import threads_per_worker
 from benchmarks.experiments import EXPERIMENTS, is_one_shot
 from benchmarks.loop import Vectors
@@ -243,6 +244,10 @@ def _time_units(
 
 def _time_unit(calibration: Calibration, spec: UnitSpec) -> UnitCosts:
     timed = calibration.time_queries(spec.classifier, spec.method)
+    encode = _text_seconds(calibration, spec)
+    if encode is not None:
+        fit, evaluate = encode * calibration.pool_size, timed.evaluate + encode
+        return replace(timed, fit=fit, evaluate=evaluate)
     if not on_texts(spec.classifier):
         return timed
     texts = calibration.time_texts(spec)
@@ -254,6 +259,16 @@ def _time_unit(calibration: Calibration, spec: UnitSpec) -> UnitCosts:
         # The stand-in's fits are beside heads on vectors, which are fitted with any classifier.
         fit += timed.fit if experiment.fits_vectors else 0.0
     return replace(timed, fit=fit, evaluate=texts.score, score=texts.score)
+
+
+def _text_seconds(calibration: Calibration, spec: UnitSpec) -> float | None:
+    """Time the models of an experiment that has its own, on the texts of the data set."""
+    experiment = EXPERIMENTS.get(spec.method.strategy)
+    if experiment is None or experiment.text_seconds is None:
+        return None
+    texts = calibration.datasets[spec.dataset.id].data.items[:CALIBRATION_TEXTS]
+    precision = cast(Precision, spec.encoder.precision)
+    return experiment.text_seconds(spec.method.params, texts, precision, calibration.device)
 
 
 def cost_key(spec: UnitSpec) -> str:
@@ -269,7 +284,9 @@ def cost_key(spec: UnitSpec) -> str:
         costless = EXPERIMENTS[spec.method.strategy].costless
         params = method["params"]
         method["params"] = {name: params[name] for name in params if name not in costless}
-    dataset = spec.dataset.id if on_texts(spec.classifier) else None
+    experiment = EXPERIMENTS.get(spec.method.strategy)
+    own_models = experiment is not None and experiment.text_seconds is not None
+    dataset = spec.dataset.id if on_texts(spec.classifier) or own_models else None
     return canonical_json([classifier, method, dataset])
 
 

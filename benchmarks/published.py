@@ -24,7 +24,8 @@ class PublishedExperiment:
     datasets : tuple of str
         Names of its data sets.
     models : tuple of str
-        Pretrained models of its classifiers; kinds of those that have none.
+        Pretrained models of its classifiers, and kinds of those that have none; of an experiment on
+        frozen encoders alone, these.
     num_numbers : int
         Published numbers that the suite knows.
     reason : str
@@ -84,12 +85,15 @@ def _experiment(raw: Mapping[str, Any]) -> PublishedExperiment:
     datasets = [str(entry["name"]).removeprefix("hub:") for entry in raw.get("datasets", [])]
     classifiers = raw.get("classifiers", {}).items()
     models = [str(entry.get("model", entry.get("kind", name))) for name, entry in classifiers]
+    encoders = [
+        model for entry in raw.get("methods", {}).values() for model in entry.get("models", [])
+    ]
     return PublishedExperiment(
         id=published["id"],
         line=published["line"],
         status=published["status"],
         datasets=tuple(dict.fromkeys(datasets)),
-        models=tuple(dict.fromkeys(models)),
+        models=tuple(dict.fromkeys(encoders or models)),
         num_numbers=len(published.get("numbers", [])),
         reason=published.get("reason", ""),
     )

@@ -22,6 +22,15 @@ from benchmarks.anchoral_tables import (
 )
 from benchmarks.figures import ablation_figure, balance_figure, learning_figure, png_bytes
 from benchmarks.frames import Section, rounds_frame, split_sections
+from benchmarks.frozen_tables import (
+    FROZEN_INTRODUCTION,
+    frozen_comparisons,
+    frozen_summary,
+    frozen_table,
+)
+from benchmarks.frozen_tables import (
+    MEASURES as FROZEN_MEASURES,
+)
 from benchmarks.label_savings import SAVINGS_INTRODUCTION, savings_summary, savings_table
 from benchmarks.noise_tables import (
     NOISE_INTRODUCTION,
@@ -60,6 +69,12 @@ from benchmarks.selection_tables import (
     selection_comparisons,
     selection_summary,
     selection_table,
+)
+from benchmarks.single_fit_tables import (
+    FIT_INTRODUCTION,
+    fit_comparisons,
+    fit_summary,
+    fit_table,
 )
 from benchmarks.statistics import MIN_SEEDS_TO_MARK, Estimate
 from benchmarks.subset_tables import (
@@ -172,6 +187,8 @@ def write_report(
     summary = [summarize(comparison) for comparison in comparisons]
     sections = [comparison.section for comparison in comparisons]
     summary += sample_summary(sample_comparisons(sections))
+    summary += frozen_summary(frozen_comparisons(sections))
+    summary += fit_summary(fit_comparisons(sections))
     summary += published_summary(published_comparisons(sections))
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     suites = dict.fromkeys(result.spec.suite for result in results)
@@ -217,7 +234,8 @@ def render_report(
     sections = [comparison.section for comparison in comparisons]
     for comparison in comparisons:
         parts += _section_parts(comparison, sections)
-    parts += [*_sample_parts(sections), *_published_parts(sections)]
+    for further in (_sample_parts, _frozen_parts, _fit_parts, _published_parts):
+        parts += further(sections)
     if failed:
         parts += ["## Failed units", failures_table(failed)]
     parts += ["## Environment", *environment_lines(results)]
@@ -404,6 +422,28 @@ def _anchoral_parts(comparison: Comparison) -> Iterator[str]:
         yield anchoral_table(comparison)
         yield SHARES_INTRODUCTION
         yield shares_table(comparison)
+
+
+def _frozen_parts(sections: Sequence[Section]) -> Iterator[str]:
+    comparisons = frozen_comparisons(sections)
+    if comparisons:
+        yield "## Frozen encoders"
+        yield FROZEN_INTRODUCTION
+    for comparison in comparisons:
+        yield f"### {comparison.suite}"
+        for measure in comparison.measures:
+            yield FROZEN_MEASURES[measure]
+            yield frozen_table(comparison, measure)
+
+
+def _fit_parts(sections: Sequence[Section]) -> Iterator[str]:
+    comparisons = fit_comparisons(sections)
+    if comparisons:
+        yield "## Single fits"
+        yield FIT_INTRODUCTION
+    for comparison in comparisons:
+        yield f"### {comparison.title}"
+        yield fit_table(comparison)
 
 
 def _curve_parts(comparison: Comparison) -> Iterator[str]:

@@ -42,6 +42,14 @@ ZERO_SHOT: Final = "ZeroShot"
 """The strategy name of classification by descriptions of the classes, without a label."""
 
 
+FROZEN_EVALUATION: Final = "FrozenEvaluation"
+"""The strategy name of votes of neighbours among the vectors of encoders that are not trained."""
+
+
+SINGLE_FIT: Final = "SingleFit"
+"""The strategy name of one fit on the pool that is judged on a development set, too."""
+
+
 class ResultFileError(ValueError):
     """A file that should hold a result, and doesn't."""
 
@@ -234,6 +242,8 @@ class RoundRecord(_Record):
         instead ``noise_ap.<detector>`` (average precision of its ranking), ``noise_precision.``
         and ``noise_recall.<detector>`` (of the labels it calls wrong). Of batch selection
         ``accuracy`` and ``macro_f1``, and what :class:`benchmarks.batch_selection.Evaluation` has.
+        Of a fit with a development set what :func:`benchmarks.single_fit.fit_metrics` has.
+        Of frozen encoders what :func:`benchmarks.frozen_evaluation.frozen_metrics` has.
         Where some classes are wanted and others not, ``unweighted_minority_f1`` and
         ``unweighted_majority_f1``, on the test set as it is: what published numbers are.
         Of a fit on a number of labels also ``peak_memory``, in megabytes above what the process

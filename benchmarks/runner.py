@@ -22,6 +22,7 @@ from benchmarks.units import (
     Unit,
     available_methods,
     check_draws,
+    check_second_labels,
     check_values,
     expand_units,
     find_encoder,
@@ -106,6 +107,7 @@ def prepare_run(suite: Suite, folder: Path) -> Run:
     check_values(suite)
     datasets, skipped = prepare_datasets(suite)
     check_draws(suite, datasets)
+    check_second_labels(suite, datasets)
     encoder = find_encoder(suite, datasets)
     units = expand_units(suite, datasets, encoder)
     return Run(
@@ -164,6 +166,7 @@ def _source(
         is_test=data.is_test,
         groups=data.groups,
         texts=store_texts(data) if reads_texts else None,
+        second_labels=data.other_labels,
     )
 
 

@@ -91,7 +91,10 @@ class DatasetEntry(_Entry):
         class.
     config, revision, text_column, second_text_column, label_column, train_split, test_split, \
 label_names, label_groups, drop_unlabeled, embeddings, fillings
-        For ``hub:``, see :class:`benchmarks.hub_data.HubOptions`.
+        For ``hub:``, see :class:`benchmarks.hub_data.HubOptions`; the columns of texts and labels
+        also for ``csv:``.
+    second_label_column : str or None
+        For ``csv:``, see :func:`benchmarks.user_data.load_csv`.
     rounds, query_size, initial_size, initial_minority : int or None
         The loop on this data set, where it is not that of the suite.
     out_of_distribution : tuple of OutOfDistributionEntry
@@ -112,6 +115,7 @@ label_names, label_groups, drop_unlabeled, embeddings, fillings
     text_column: str | None = None
     second_text_column: str | None = None
     label_column: str | None = None
+    second_label_column: str | None = None
     train_split: str | None = None
     test_split: str | None = None
     label_names: tuple[str, ...] | None = None
@@ -168,6 +172,7 @@ label_names, label_groups, drop_unlabeled, embeddings, fillings
     def options(self) -> dict[str, Any]:
         """What the loader of ``hub:`` gets."""
         given = {field.name: getattr(self, field.name) for field in fields(HubOptions)}
+        given["second_label_column"] = self.second_label_column
         options = {name: value for name, value in given.items() if value}
         if self.embeddings is not None:
             options["embeddings"] = EmbeddingsOptions(**self.embeddings.model_dump())

@@ -20,12 +20,14 @@ from benchmarks.datasets import (
     without_small_classes,
 )
 from benchmarks.encoders import ResolvedEncoder, encoder_of, resolve_encoder
-from benchmarks.experiments import changes_classifier
+from benchmarks.experiments import EXPERIMENTS, changes_classifier, is_one_shot
 from benchmarks.methods import try_method
 from benchmarks.out_of_distribution import load_other_test
 from benchmarks.results import (
+    SINGLE_FIT,
     DatasetRecord,
     EncoderRecord,
+    MethodRecord,
     OtherDatasetRecord,
     ResultFileError,
     UnitSpec,
@@ -33,6 +35,7 @@ from benchmarks.results import (
     spec_hash,
 )
 from benchmarks.side_classifiers import with_side_models
+from benchmarks.single_fit import SECOND_TASK
 from benchmarks.specs import DatasetEntry, Suite
 from benchmarks.splits import draw_rows, seed_triple
 from benchmarks.suggestions import SuiteError
@@ -221,6 +224,39 @@ def check_draws(suite: Suite, datasets: Iterable[PreparedDataset]) -> None:
             raise SuiteError(f"data set '{dataset.record.id}': {error}") from error
 
 
+def check_second_labels(suite: Suite, datasets: Iterable[PreparedDataset]) -> None:
+    """Check that a classifier with a second task gets second labels wherever it runs.
+
+    Parameters
+    ----------
+    suite : Suite
+        The suite.
+    datasets : iterable of PreparedDataset
+        Its data sets.
+
+    Raises
+    ------
+    SuiteError
+        If it runs with a method that has none for it, or on a data set without them.
+    """
+    for dataset in datasets:
+        for classifier in suite.classifier_records():
+            if not classifier.params.get(SECOND_TASK):
+                continue
+            for method in suite.method_records(dataset.record.id, classifier.id):
+                if method.strategy != SINGLE_FIT:
+                    raise SuiteError(
+                        f"classifier '{classifier.id}' has a {SECOND_TASK}, for which method "
+                        f"'{method.id}' has no labels: name others by methods = [...], of preset "
+                        "single-fit."
+                    )
+                if dataset.data.other_labels is None:
+                    raise SuiteError(
+                        f"classifier '{classifier.id}' has a {SECOND_TASK}, for which data set "
+                        f"'{dataset.record.id}' has no labels: set second_label_column."
+                    )
+
+
 def find_encoder(suite: Suite, datasets: Sequence[PreparedDataset] = ()) -> ResolvedEncoder:
     """Find the encoder of a suite.
 
@@ -272,13 +308,14 @@ def expand_units(
     }
     classifiers = [with_model(classifier) for classifier in suite.classifier_records()]
     sides: dict[str, dict[str, Any]] = {}
+    with_weights = _Weights()
     specs = [
         UnitSpec(
             suite=suite.name,
             dataset=dataset.record,
             encoder=encoders[dataset.record.id],
             classifier=classifier,
-            method=with_side_models(method, sides),
+            method=with_side_models(with_weights(method), sides),
             protocol=suite.protocol_on(dataset.record.id),
             seed=seed_triple(number, suite.seed_grid),
         )
@@ -298,6 +335,21 @@ def _encoder_record(suite: Suite, encoder: ResolvedEncoder) -> EncoderRecord:
         precision=suite.encoder.precision,
         storage_dtype=suite.encoder.storage_dtype,
     )
+
+
+class _Weights:
+    """Lets methods say which weights their own models have; files are read once a method."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, MethodRecord] = {}
+
+    def __call__(self, method: MethodRecord) -> MethodRecord:
+        if not is_one_shot(method.strategy):
+            return method
+        key = method.model_dump_json()
+        if key not in self._known:
+            self._known[key] = EXPERIMENTS[method.strategy].resolve(method)
+        return self._known[key]
 
 
 def pending_units(units: Sequence[Unit], folder: Path) -> list[Pending]:

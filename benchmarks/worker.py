@@ -41,6 +41,8 @@ class DataSource:
         is fitted on them.
     others : mapping of str to DataSource
         Test sets of other distributions, by id.
+    second_labels : numpy.ndarray of int64, shape (n,), or None
+        Something else that is known of each text, such as its publisher.
     """
 
     embeddings: Path
@@ -49,6 +51,7 @@ class DataSource:
     groups: NDArray[np.int64] | None = None
     texts: Path | None = None
     others: Mapping[str, DataSource] = field(default_factory=dict)
+    second_labels: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,9 @@ def load_unit_data(spec: UnitSpec, source: DataSource) -> UnitData:
     vectors = PoolEmbeddings.open(source.embeddings)
     texts = None if source.texts is None else read_texts(source.texts)
     others = [_other_test(name, other) for name, other in source.others.items()]
-    data = prepare_data(spec, vectors, source.labels, source.is_test, source.groups, texts)
+    data = prepare_data(
+        spec, vectors, source.labels, source.is_test, source.groups, texts, source.second_labels
+    )
     return replace(data, others=tuple(others))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Self, get_args
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
@@ -55,6 +56,9 @@ from small_text_ext.training.alignment import (
     AlignmentTuner,
     BatchesName,
     LossName,
+    SecondTask,
+    SecondTaskName,
+    check_second_task,
 )
 from small_text_ext.training.contrastive import Pairs
 from small_text_ext.training.contrastive_memory import MemoryName
@@ -120,6 +124,12 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         Of class-balanced batches; fewer where ``batch_size`` has no room for two texts of each.
     samples_per_class : int or None, default=None
         Likewise; None fills up the batch. With a number, ``batch_size`` has no effect.
+    second_task : {"push", "pull", "mix"} or None, default=None
+        What a second label, which `fit` is then given, does to the embeddings: "push" drives texts
+        with the same one apart, "pull" draws them together, "mix" besides draws those with
+        different ones together; see `SecondTask`. None has no second label.
+    task_weights : (float, float), default=(1.0, 1.0)
+        Factors of the losses of the first and the second label; (0.0, 1.0) leaves the first out.
     pooling : {"mean", "cls"} or None, default=None
         The mean over a text's tokens, or the token that stands for the text; None is what a
         sentence-transformers model asks for, and "mean" of any other.
@@ -197,6 +207,9 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
       differ, their pair has no gradient, and the probabilities are shared.
     - A class that is not in the training set has a small probability, and is never predicted.
 
+    A second label is of the training alone: the head, and what is kept, know the first. Its pairs
+    are those of a batch, chosen by the first label where batches are class-balanced.
+
     Sample weights, and ``class_weight``, count in the head, not in the training of the encoder. A
     validation set is checked and not used: as in the reference, the last epoch counts.
 
@@ -209,7 +222,9 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
     ``training_arguments={"max_grad_norm": 5.0}``, and: "batch-level" ``pairs="one",
     memory="none"``; "batch + all negatives" ``memory="none"``; "memory" ``pairs="one",
     memory="detached"``; "mixed memory" ``pairs="one", memory="mixed"``; "datapoint memory"
-    ``pairs="one", memory="datapoint"``, and with ``pairs="all"`` its "+ all negatives".
+    ``pairs="one", memory="datapoint"``, and with ``pairs="all"`` its "+ all negatives". Its
+    "multitask" is ``second_task="pull"``, with flipped labels ``second_task="push"``; there every
+    text is in the corpus twice, once for each label, and here both labels count wherever it is.
 
     References
     ----------
@@ -251,6 +266,8 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         batch_size: int | None = None,
         classes_per_batch: int = 16,
         samples_per_class: int | None = None,
+        second_task: SecondTaskName | None = None,
+        task_weights: Sequence[float] = (1.0, 1.0),
         pooling: Pooling | None = None,
         layer_mean: bool = False,
         head: HeadName | AlignmentHead = "knn",
@@ -278,11 +295,11 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         self.num_epochs, self.lr = num_epochs, float(lr)
         self.objective = AlignmentObjective(loss, pairs, temperature, prototype_weight)
         self.memory, self.memory_size = memory, memory_size
-        self.memory_warm_start = memory_warm_start
-        self.batches = batches
+        self.memory_warm_start, self.batches = memory_warm_start, batches
         by_default = choice.batch_size or _DEFAULT_BATCH_SIZE
         self.batch_size = by_default if batch_size is None else batch_size
         self.classes_per_batch, self.samples_per_class = classes_per_batch, samples_per_class
+        self.second_task, self.task_weights = second_task, tuple(task_weights)
         self.pooling, self.layer_mean = pooling, layer_mean
         self.head = _made_head(head, num_neighbors, votes)
         self.device, self.max_tokens, self.precision = device, max_tokens, precision
@@ -290,8 +307,7 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         self.weight_decay, self.warmup = weight_decay, warmup
         self.lr_scheduler_type = lr_scheduler_type
         self.training_arguments = {**choice.training_arguments, **(training_arguments or {})}
-        self.peft_config = peft_config
-        self.show_progress = show_progress
+        self.peft_config, self.show_progress = peft_config, show_progress
         _check_options(self)
 
     def fit(
@@ -299,6 +315,8 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         train_set: Any,  # noqa: ANN401
         validation_set: Any | None = None,  # noqa: ANN401
         weights: ArrayLike | None = None,
+        *,
+        second_labels: ArrayLike | None = None,
     ) -> Self:
         """Align the encoder with the labels, and fit the head.
 
@@ -315,6 +333,9 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         weights : array-like of float, shape (n,), or None, default=None
             Positive sample weights in the order of ``train_set``, for the head alone; only their
             proportions count.
+        second_labels : array-like of int, shape (n,), or None, default=None
+            A second label of each text, in the order of ``train_set``, for ``second_task``: ids of
+            any classes, -1 where it is unknown.
 
         Returns
         -------
@@ -325,8 +346,9 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         ------
         ValueError
             If a dataset is empty, unlabelled, or has labels that do not fit the classifier, if a
-            weight is missing, not finite or not positive, or if ``pooling`` is None for an encoder
-            that pools in another way.
+            weight is missing, not finite or not positive, if ``pooling`` is None for an encoder
+            that pools in another way, or if there are second labels without a ``second_task``, or
+            the other way round.
         TypeError
             If a dataset holds no texts.
         FloatingPointError
@@ -336,7 +358,9 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         RuntimeError
             If there are several processes.
         """
-        return super().fit(train_set, validation_set, weights)
+        train, validation, seed = self._prepared(train_set, validation_set, weights)
+        self._train(train, validation, seed, self._second(second_labels, len(train.rows)))
+        return self
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder: arrays in safetensors, the rest in JSON.
@@ -416,7 +440,33 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         pretrained.model.config.output_hidden_states = self.layer_mean
         return pretrained
 
-    def _train(self, train: Items, validation: Items | None, seed: int) -> None:
+    def _second(self, labels: ArrayLike | None, num_texts: int) -> SecondTask | None:
+        if (labels is None) != (self.second_task is None):
+            given = "given" if labels is not None else "missing"
+            raise ValueError(
+                f"second_labels are {given}, and second_task is {self.second_task!r}: pass both or "
+                "neither."
+            )
+        if labels is None or self.second_task is None:
+            return None
+        found = np.asarray(labels)
+        if found.shape != (num_texts,) or not np.issubdtype(found.dtype, np.integer):
+            raise ValueError(
+                f"second_labels are {found.dtype} of the shape {found.shape} for {num_texts} "
+                "texts: pass one integer for each."
+            )
+        first, second = self.task_weights
+        return SecondTask(
+            torch.from_numpy(found.astype(np.int64)), self.second_task, (first, second)
+        )
+
+    def _train(
+        self,
+        train: Items,
+        validation: Items | None,
+        seed: int,
+        second: SecondTask | None = None,
+    ) -> None:
         # Before a model is loaded: what is no text should not cost that time.
         texts = texts_of(train.data_set)
         pooling = self.pooling_ or self.pooling or own_pooling(self.model_args)
@@ -426,7 +476,8 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         readout = embedding_readout(tokenizer.tokenizer, pooling, self.layer_mean)
         items = self._tokenized(train, texts, tokenizer)
         with quiet():
-            history = self._tuner(items, seed).fit(model, tokenizer, items, readout, device)
+            tuner = replace(self._tuner(items, seed), second=second)
+            history = tuner.fit(model, tokenizer, items, readout, device)
             (embedded,) = self._forward(model, tokenizer)(items.features, readout)
         vectors = unit_rows(embedded.numpy(), "embeddings")
         self.head_ = self._fitted_head(vectors, train.labels, train.weights)
@@ -529,6 +580,8 @@ _SAVED_OPTIONS = (
     "batch_size",
     "classes_per_batch",
     "samples_per_class",
+    "second_task",
+    "task_weights",
     "layer_mean",
     "class_weight",
     "device",
@@ -569,5 +622,7 @@ def _check_options(clf: EmbeddingAlignmentClassification) -> None:
         check_positive_integer("gradient_cache_chunk", clf.gradient_cache_chunk)
     if clf.pooling not in (None, *get_args(Pooling)):
         raise ValueError(f"pooling is {clf.pooling!r}: pass one of {get_args(Pooling)}, or None.")
+    if clf.second_task is not None:
+        check_second_task(clf.second_task, clf.task_weights)
     clf._plan()
     check_fit_options(clf)

@@ -41,6 +41,7 @@ from small_text_ext.training.memory import is_out_of_memory
 from small_text_ext.training.tokens import TextTokenizer
 from small_text_ext.training.trainer import TokenizedItems
 
+SecondTaskName = Literal["push", "pull", "mix"]
 LossName = Literal["supervised_contrastive", "prototypes", "cosine_mse", "cosine_mse_balanced"]
 BatchesName = Literal["class_balanced", "random"]
 Batches = ClassBalancedBatches | RandomBatches
@@ -152,6 +153,115 @@ class AlignmentObjective:
         if self.prototype_weight == 0:
             return total
         return total + self.prototype_weight * prototype_loss(embeddings, labels, memory=memory)
+
+
+@dataclass(frozen=True, eq=False)
+class SecondTask:
+    """A second label of each training text, and what it does to the embeddings.
+
+    For a space in which, say, political bias shows, and the publisher that it correlates with does
+    not. Texts of a batch are compared with each other by it; a memory is of the first label alone.
+
+    Parameters
+    ----------
+    labels : torch.Tensor, shape (n,) of int
+        The second label of each training text; -1 where it is unknown.
+    task : {"push", "pull", "mix"}, default="push"
+        "push" drives texts of the same label apart (flipped labels); "pull" draws them together,
+        and other ones apart (a second task like the first); "mix" drives those of the same label
+        apart and draws those of different labels together (flipped and inverse).
+    weights : (float, float), default=(1.0, 1.0)
+        Factors of the first and the second loss; with a factor of 0 a loss is left out.
+
+    Raises
+    ------
+    ValueError
+        If the task is unknown, or weights are not two numbers of at least 0, one of them above.
+
+    Examples
+    --------
+    >>> task = SecondTask(torch.tensor([7, 7, 8]), weights=(1.0, 0.5))
+    >>> embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    >>> first = torch.tensor(3.0)
+    >>> task.joined(first, embeddings, [0, 1], AlignmentObjective("cosine_mse"), torch.Generator())
+    tensor(4.)
+    """
+
+    labels: Tensor
+    task: SecondTaskName = "push"
+    weights: tuple[float, float] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_second_task(self.task, self.weights)
+
+    def joined(
+        self,
+        first: Tensor,
+        embeddings: Tensor,
+        rows: Sequence[int],
+        objective: AlignmentObjective,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Add the second loss of a batch to the first.
+
+        Parameters
+        ----------
+        first : torch.Tensor, shape ()
+            The loss of the first label.
+        embeddings : torch.Tensor, shape (n, d)
+            The batch.
+        rows : sequence of int, length n
+            Which training texts they are.
+        objective : AlignmentObjective
+            The first loss: its choice of pairs is the second one's, and where it is a sum over
+            pairs ("cosine_mse"), the second one is, and otherwise a mean.
+        generator : torch.Generator
+            Where single pairs are drawn from.
+
+        Returns
+        -------
+        torch.Tensor, shape ()
+            The weighted sum.
+        """
+        own, other = self.weights
+        total = own * first if own else first.new_zeros(())
+        if not other:
+            return total
+        second = cosine_mse_loss(
+            embeddings,
+            self.labels[list(rows)].to(embeddings.device),
+            objective.pairs,
+            "sum" if objective.loss == "cosine_mse" else "mean",
+            flip=self.task != "pull",
+            inverse=self.task == "mix",
+            generator=generator,
+        )
+        return total + other * second
+
+
+def check_second_task(task: str, weights: Sequence[float]) -> None:
+    """Refuse what `SecondTask` cannot be made of.
+
+    Parameters
+    ----------
+    task : str
+        The name of the task.
+    weights : sequence of float
+        Factors of the first and the second loss.
+
+    Raises
+    ------
+    ValueError
+        If the task is unknown, or weights are not two numbers of at least 0, one of them above.
+    """
+    if task not in get_args(SecondTaskName):
+        raise ValueError(
+            f"second_task is {task!r}: pass one of {get_args(SecondTaskName)}, or None."
+        )
+    if len(weights) != 2 or not all(0 <= weight < math.inf for weight in weights):
+        raise ValueError(f"task_weights are {weights!r}: pass two numbers of at least 0.")
+    if not any(weights):
+        raise ValueError(f"task_weights are {weights!r}: pass a number above 0 for one of them.")
 
 
 def alignment_batches(
@@ -344,6 +454,8 @@ class AlignmentTrainer(Trainer):
         Texts whose activations are kept at a time; None keeps those of the whole batch.
     dtype : torch.dtype or None, default=None
         The lower precision that batches are padded for.
+    second : SecondTask or None, default=None
+        A second label of each text, and its loss.
     callbacks : list of transformers.TrainerCallback or None, default=None
         Further callbacks.
 
@@ -372,12 +484,13 @@ class AlignmentTrainer(Trainer):
         memory: Memory,
         chunk_size: int | None = None,
         dtype: torch.dtype | None = None,
+        second: SecondTask | None = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         self.items, self.text_tokenizer, self.readout = items, tokenizer, readout
         self.objective: AlignmentObjective = objective
         self.batches, self.memory = batches, memory
-        self.chunk_size, self.dtype = chunk_size, dtype
+        self.chunk_size, self.dtype, self.second = chunk_size, dtype, second
         self.losses: list[Tensor] = []
         self.generator = torch.Generator().manual_seed(args.seed)
         super().__init__(model=model, args=args, train_dataset=items, callbacks=callbacks)
@@ -416,6 +529,8 @@ class AlignmentTrainer(Trainer):
         embeddings = self._embedded(model, rows)
         references = self.memory.references(lambda stored: self._embedded(model, stored))
         loss = self.objective(embeddings, labels, references, self.generator)
+        if self.second is not None:
+            loss = self.second.joined(loss, embeddings, rows, self.objective, self.generator)
         self.memory.update(embeddings.detach(), labels, rows)
         self.losses.append(loss.detach())
         return (loss, embeddings) if return_outputs else loss
@@ -467,6 +582,8 @@ class AlignmentTuner:
         Lower precision to compute in; weights stay in float32.
     training_arguments : mapping of str to Any, default={}
         Further arguments of ``transformers.TrainingArguments``.
+    second : SecondTask or None, default=None
+        A second label of each text, and its loss.
     max_steps : int or None, default=None
         Gradient steps in place of ``num_epochs``; None goes by the epochs.
     show_progress : bool or None, default=None
@@ -486,6 +603,7 @@ class AlignmentTuner:
     chunk_size: int | None = None
     dtype: torch.dtype | None = None
     training_arguments: Mapping[str, Any] = field(default_factory=dict)
+    second: SecondTask | None = None
     max_steps: int | None = None
     show_progress: bool | None = None
     seed: int = 0
@@ -500,9 +618,9 @@ class AlignmentTuner:
     ) -> TrainingHistory:
         """Train ``model`` in place, and leave it in evaluation mode.
 
-        Where all texts have the same labels, there is nothing to tell apart, and nothing is
-        trained: a loss would only draw all embeddings to one point. The states of the global random
-        generators stay as they were, and no file is left.
+        Where all texts have the same labels, and there is no second one, there is nothing to tell
+        apart, and nothing is trained: a loss would only draw all embeddings to one point. The
+        states of the global random generators stay as they were, and no file is left.
 
         Parameters
         ----------
@@ -532,7 +650,7 @@ class AlignmentTuner:
             If there are several processes.
         """
         history = TrainingHistory()
-        if self.num_steps == 0 or bool((items.labels == items.labels[:1]).all()):
+        if self.num_steps == 0 or (self.second is None and _all_alike(items.labels)):
             return history
         _check_single_process()
         with (
@@ -550,6 +668,7 @@ class AlignmentTuner:
                 memory=self.memory,
                 chunk_size=self.chunk_size,
                 dtype=self.dtype,
+                second=self.second,
             )
             observer = _Observer(self, history, trainer.losses)
             trainer.add_callback(observer)
@@ -584,6 +703,10 @@ class AlignmentTuner:
             lr_scheduler_type=self.lr_scheduler_type,
             seed=self.seed,
         )
+
+
+def _all_alike(labels: Tensor) -> bool:
+    return bool((labels == labels[:1]).all())
 
 
 def _check_single_process() -> None:

@@ -71,7 +71,7 @@ IDS = {
     ),
     "diversity": ("lightly-sst2", "lightly-label-saving", "lightly-zero-shot"),
 }
-FINISHED = ("anchoral", "rho-loss", "cartography", "diversity")
+FINISHED = ("anchoral", "rho-loss", "cartography", "alignment", "diversity")
 """Lines whose experiments all have a suite."""
 HERE = ("anchoral", "diversity")
 """Lines whose suites are built and run by this module."""

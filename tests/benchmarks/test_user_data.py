@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.datasets import MissingSourceError, load_texts
@@ -71,3 +72,32 @@ def test_a_csv_of_pairs(tmp_path: Path) -> None:
     assert data.items == (("a cat", "an animal"), ("a cat", "a dog"))
     with pytest.raises(SuiteError, match=r"line 2, column 'text2'"):
         load_texts(write(tmp_path / "y.csv", "text,text2,label\na cat,,yes\n"))
+
+
+def test_columns_of_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    name = write(path, "article,bias,outlet,label\none,left,A,x\ntwo,right,B,y\nthree,left,A,x\n")
+    options = {"text_column": "article", "label_column": "bias", "second_label_column": "outlet"}
+    data = load_texts(name, options)
+    assert data.texts == ("one", "two", "three")
+    assert (data.class_names, data.second_names) == (("left", "right"), ("A", "B"))
+    assert data.other_labels is not None
+    assert data.other_labels.tolist() == [0, 1, 0]
+    assert data.rows(np.array([1])).other_labels.tolist() == [1]  # type: ignore[union-attr]
+    opinions = load_texts(write(path, "text,label,label2\na,b,b\n"))
+    assert opinions.other_labels is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"second_label_column": "outlet"}, "no column 'outlet'.*set text_column, label_column"),
+        ({"label_column": "bias"}, "no column 'bias'"),
+        ({"config": "main"}, "'config' is of hub: data sets"),
+    ],
+)
+def test_options_of_a_csv_that_cannot_be_used(
+    tmp_path: Path, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SuiteError, match=message):
+        load_texts(write(tmp_path / "x.csv", "text,label\na,b\n"), options)

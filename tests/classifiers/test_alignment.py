@@ -28,7 +28,7 @@ from small_text_ext.training.alignment import AlignmentObjective
 from small_text_ext.training.contrastive import cosine_mse_loss
 from tests.classifiers import texts
 from tests.classifiers.texts import NO_DROPOUT, dense
-from tests.tiny_models import checkpoint, sentence_model
+from tests.tiny_models import checkpoint, sentence_model, topic_texts
 
 TRAIN, TEST = texts.single(48), texts.single(60, seed=1)
 
@@ -384,3 +384,68 @@ def test_adapters_are_aligned_in_place_of_the_encoder(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict_proba(TEST), clf.predict_proba(TEST))
     again = dill.loads(dill.dumps(clf))
     np.testing.assert_array_equal(again.predict_proba(TEST), clf.predict_proba(TEST))
+
+
+def published(num_texts: int, seed: int = 0) -> tuple[TextDataset, NDArray[np.int64]]:
+    """Return texts on three topics, and which of two publishers signs each with a word."""
+    second = np.arange(num_texts) // 3 % 2
+    signed = [
+        f"{text} {('laptop', 'browser')[publisher]}"
+        for text, publisher in zip(topic_texts(num_texts, 3, seed), second, strict=True)
+    ]
+    return TextDataset.from_arrays(signed, np.arange(num_texts) % 3, np.arange(3)), second
+
+
+def test_a_second_label_is_pushed_out_of_the_space_or_pulled_in() -> None:
+    train, second = published(48)
+    test, other = published(60, seed=1)
+    one_class = test.y == 0
+    gaps = {}
+    for task in ("push", "pull"):
+        clf = aligner(dropout=False, second_task=task, loss="cosine_mse", memory="none")
+        clf.fit(train, second_labels=second)
+        if task == "push":
+            assert (clf.predict(test) == test.y).mean() > 0.9
+        near, far = cosines(clf.embed(test)[one_class], other[one_class])
+        gaps[task] = near - far
+    assert gaps["pull"] > gaps["push"] + 0.1
+
+
+def test_the_second_label_alone() -> None:
+    second = np.arange(48) // 3 % 2
+    options: Any = {"second_task": "pull", "task_weights": (0.0, 1.0), "dropout": False}
+    clf = aligner(**options).fit(TRAIN, second_labels=second)
+    other = aligner(**options).fit(TRAIN, second_labels=1 - second)
+    assert clf.train_embeddings_ is not None
+    assert other.train_embeddings_ is not None
+    # Which number a second label has does not matter, and the first label does not count.
+    np.testing.assert_allclose(clf.train_embeddings_, other.train_embeddings_, atol=1e-5)
+    near, far = cosines(clf.train_embeddings_, second)
+    assert near > far
+
+
+@pytest.mark.parametrize(
+    ("task", "second", "message"),
+    [
+        (None, [0] * 48, "given, and second_task is None"),
+        ("push", None, "missing, and second_task is 'push'"),
+        ("push", [0] * 47, r"shape \(47,\) for 48"),
+        ("push", [0.5] * 48, "float64"),
+    ],
+)
+def test_second_labels_that_do_not_fit(
+    task: Any,  # noqa: ANN401
+    second: Any,  # noqa: ANN401
+    message: str,
+) -> None:
+    clf = aligner(second_task=task)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(TRAIN, second_labels=second)
+    assert clf.model is None
+
+
+def test_the_second_task_is_saved(tmp_path: Path) -> None:
+    options: Any = {"second_task": "mix", "task_weights": [1.0, 0.5], "num_epochs": 1}
+    aligner(**options).fit(TRAIN, second_labels=np.arange(48) % 2).save(tmp_path / "clf")
+    loaded = EmbeddingAlignmentClassification.load(tmp_path / "clf")
+    assert (loaded.second_task, loaded.task_weights) == ("mix", (1.0, 0.5))

@@ -16,6 +16,7 @@ from small_text_ext.training.alignment import (
     AlignmentObjective,
     AlignmentPlan,
     AlignmentTuner,
+    SecondTask,
     alignment_batches,
 )
 from small_text_ext.training.contrastive import (
@@ -320,3 +321,68 @@ def test_a_batch_that_does_not_fit() -> None:
 
     with pytest.raises(MemoryError, match="gradient_cache_chunk"):
         aligned(LABELS, objective=AlignmentObjective(greedy))
+
+
+SECOND = torch.tensor([0, 0, 1, 1, -1])
+
+
+@pytest.mark.parametrize(
+    ("task", "targets"),
+    [("push", {True: 0.0}), ("pull", {True: 1.0, False: 0.0}), ("mix", {True: 0.0, False: 1.0})],
+)
+@pytest.mark.parametrize("loss", ["cosine_mse", "supervised_contrastive"])
+def test_a_second_label_is_compared_pair_by_pair(
+    task: Any,  # noqa: ANN401
+    targets: dict[bool, float],
+    loss: Any,  # noqa: ANN401
+) -> None:
+    vectors = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows = [3, 0, 4, 1]
+    unit = torch.nn.functional.normalize(vectors)
+    errors = [
+        float((unit[i] @ unit[j] - targets[same]) ** 2)
+        for i in range(4)
+        for j in range(4)
+        if i != j
+        and min(SECOND[rows[i]], SECOND[rows[j]]) >= 0
+        and (same := bool(SECOND[rows[i]] == SECOND[rows[j]])) in targets
+    ]
+    expected = sum(errors) if loss == "cosine_mse" else sum(errors) / len(errors)
+    found = SecondTask(SECOND, task, (2.0, 3.0)).joined(
+        torch.tensor(5.0), vectors, rows, AlignmentObjective(loss), torch.Generator()
+    )
+    assert float(found) == pytest.approx(10 + 3 * expected)
+
+
+def test_a_loss_with_the_factor_zero_is_left_out() -> None:
+    objective, vectors = AlignmentObjective("cosine_mse"), torch.ones(2, 1)
+    first, rows = torch.tensor(torch.nan), [0, 1]
+    alone = SecondTask(SECOND, "push", (0.0, 1.0))
+    assert float(alone.joined(first, vectors, rows, objective, torch.Generator())) == 2.0
+    other = SecondTask(SECOND, "push", (1.0, 0.0))
+    assert float(other.joined(torch.tensor(4.0), vectors, rows, objective, torch.Generator())) == 4
+
+
+def test_a_second_label_changes_the_training_even_of_one_class() -> None:
+    labels, second = torch.zeros(24, dtype=torch.int64), torch.arange(24) % 3
+    start = encoder().model.state_dict()
+    unchanged, history = aligned(labels)
+    assert history.num_steps == 0
+    assert_close(unchanged, start, 0.0)
+    changed, history = aligned(labels, second=SecondTask(second))
+    assert history.num_steps > 0
+    assert any(not torch.equal(value, changed[name]) for name, value in start.items())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "flip"}, "second_task is 'flip'"),
+        ({"weights": (1.0,)}, "two numbers"),
+        ({"weights": (1.0, -1.0)}, "at least 0"),
+        ({"weights": (0.0, 0.0)}, "above 0 for one"),
+    ],
+)
+def test_bad_second_tasks(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SecondTask(SECOND, **options)
