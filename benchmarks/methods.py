@@ -52,7 +52,7 @@ class Preset:
     params: Mapping[str, Any] | None = None
 
 
-METHODS: Mapping[str, Preset] = {
+METHODS: dict[str, Preset] = {
     "random": Preset("RandomSampling", "random texts of the whole pool"),
     "least-confidence": Preset("LeastConfidence", "the whole pool scored every round"),
     "prediction-entropy": Preset("PredictionEntropy", "the whole pool scored every round"),
@@ -136,7 +136,10 @@ METHODS: Mapping[str, Preset] = {
         LABELED_SAMPLE, "one fit on some labels of each class; needs per_class or max_labels"
     ),
 }
-"""Methods that a suite may name without spelling them out."""
+"""Methods that a suite may name without spelling them out; plugins add theirs."""
+
+PLUGIN_STRATEGIES: dict[str, Any] = {}
+"""Strategy classes that plugins have added, by name."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,12 @@ class StrategyContext:
 
 
 def strategy_names() -> list[str]:
-    """Return every strategy that a suite may name: ours, then small-text's."""
+    """Return every strategy that a suite may name: plugins', ours, then small-text's."""
     ours = _own_strategies()
     host = _host_strategies()
     prefixed = [HOST_PREFIX + name for name in host if name in ours]
-    return [*EXPERIMENTS, *sorted(ours), *sorted(set(host) - set(ours)), *prefixed]
+    own = [*EXPERIMENTS, *sorted(PLUGIN_STRATEGIES), *sorted(ours)]
+    return [*own, *sorted(set(host) - set(ours)), *prefixed]
 
 
 def strategy_class(name: str) -> Any:  # noqa: ANN401 - small-text's classes carry no usable types
@@ -169,6 +173,8 @@ def strategy_class(name: str) -> Any:  # noqa: ANN401 - small-text's classes car
     SuiteError
         If there is none; the message suggests the nearest.
     """
+    if name in PLUGIN_STRATEGIES:
+        return PLUGIN_STRATEGIES[name]
     ours, host = _own_strategies(), _host_strategies()
     if name in ours:
         return ours[name]
@@ -229,7 +235,7 @@ def _check_strategy(
             raise SuiteError(f"method '{method_id}': '{name}' is set by the runner: leave it out.")
         if name not in known:
             raise unknown_name(f"parameter of {strategy} (method '{method_id}')", name, known)
-        if _is_nested(value):
+        if is_nested(value):
             _check_strategy(method_id, value["strategy"], value["base"], value["params"])
     _check_base(method_id, strategy, base, _BASE in parameters)
     for name in known - set(params):
@@ -263,7 +269,8 @@ def _parameters(cls: Any) -> dict[str, inspect.Parameter]:  # noqa: ANN401
     return {name: value for name, value in found.items() if value.kind not in skipped}
 
 
-def _is_nested(value: Any) -> bool:  # noqa: ANN401
+def is_nested(value: Any) -> bool:  # noqa: ANN401
+    """Return whether the value of a parameter is a method, see :func:`nested_method`."""
     return isinstance(value, dict) and set(value) == _NESTED
 
 
@@ -286,7 +293,7 @@ def needed_recording(method: MethodRecord) -> Recording | None:
     'training'
     >>> needed_recording(MethodRecord(id="random", strategy="RandomSampling"))
     """
-    nested = [value for value in method.params.values() if _is_nested(value)]
+    nested = [value for value in method.params.values() if is_nested(value)]
     parts = [(method.strategy, method.params), *((n["strategy"], n["params"]) for n in nested)]
     parts += [(base, {}) for base in (method.base, *(n["base"] for n in nested)) if base]
     needed = {_recording_of(strategy, params) for strategy, params in parts} - {None}
@@ -374,7 +381,7 @@ def _build(
     parameters = _parameters(cls)
     kwargs = {
         name: _build(value["strategy"], value["base"], value["params"], context)
-        if _is_nested(value)
+        if is_nested(value)
         else value
         for name, value in params.items()
     }

@@ -66,6 +66,11 @@ class Run:
         return [dataset for dataset in self.datasets if dataset.record.id in needed]
 
     @property
+    def unreadable(self) -> list[Pending]:
+        """The pending units in whose place something lies that is no result."""
+        return [item for item in self.pending if item.reason == "unreadable"]
+
+    @property
     def text_datasets(self) -> set[str]:
         """Ids of the data sets whose texts a pending unit reads."""
         specs = [item.unit.spec for item in self.pending]
@@ -159,10 +164,11 @@ def make_tasks(
     folder: Path,
     threads: int,
     device: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> list[Task]:
     """Return the tasks of pending units."""
     return [
-        Task(item.unit, sources[item.unit.spec.dataset.id], folder, threads, device)
+        Task(item.unit, sources[item.unit.spec.dataset.id], folder, threads, device, tuple(plugins))
         for item in pending
     ]
 

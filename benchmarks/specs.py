@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmarks.datasets import dataset_spec, resolve_minority
-from benchmarks.methods import nested_method
+from benchmarks.methods import is_nested, nested_method
+from benchmarks.plugins import classifier_fingerprint, strategies_fingerprint
 from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
 from benchmarks.suggestions import SuiteError
 
@@ -255,6 +256,8 @@ class Suite(_Entry):
         What is run: every method on every data set with every classifier and seed.
     published : Publication or None
         The published experiment that it repeats, with its numbers.
+    plugins : tuple of str
+        Plugins that it needs, each ``module:function``, see :mod:`benchmarks.plugins`.
     """
 
     name: str
@@ -271,6 +274,7 @@ class Suite(_Entry):
     classifiers: dict[str, ClassifierEntry] = Field(min_length=1)
     methods: dict[str, MethodEntry] = Field(min_length=1)
     published: Publication | None = None
+    plugins: tuple[str, ...] = ()
 
     @property
     def protocol(self) -> ProtocolRecord:
@@ -305,7 +309,12 @@ class Suite(_Entry):
     def classifier_records(self) -> list[ClassifierRecord]:
         """Return the classifiers as results describe them."""
         return [
-            ClassifierRecord(id=name, kind=entry.kind, params=entry.params)
+            ClassifierRecord(
+                id=name,
+                kind=entry.kind,
+                params=entry.params,
+                plugin=classifier_fingerprint(entry.kind),
+            )
             for name, entry in self.classifiers.items()
         ]
 
@@ -399,4 +408,11 @@ def method_record(name: str, entry: MethodEntry, dataset: Sequence[str] = ()) ->
         base=entry.base,
         params=resolved,
         ablation=entry.ablation,
+        plugin=strategies_fingerprint(_strategies(entry.strategy, entry.base, resolved)),
     )
+
+
+def _strategies(strategy: str, base: str | None, params: Mapping[str, Any]) -> list[str | None]:
+    nested = [value for value in params.values() if is_nested(value)]
+    others = [name for value in nested for name in (value["strategy"], value["base"])]
+    return [strategy, base, *others]
