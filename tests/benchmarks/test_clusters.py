@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ class Careless:
     def submit(self, call: Callable[..., Outcome], *arguments: Any) -> Any:  # noqa: ANN401
         return (call, arguments[1], arguments[2]), arguments[0]
 
-    def wait_for_one(self, futures: list[Any]) -> Any:  # noqa: ANN401
+    def wait_for_one(self, futures: Sequence[Any]) -> Any:  # noqa: ANN401
         return futures[-1]
 
     def result(self, future: Any) -> Outcome:  # noqa: ANN401

@@ -14,14 +14,19 @@ from tests.benchmarks.synthetic import make_failure, make_result
 METRIC = "final_macro_f1"
 
 
-def unit(method: str, seed: int, final: float, **changes: dict[str, str]) -> UnitResult:
+def unit(method: str, seed: int, final: float, fingerprint: str = "f" * 64) -> UnitResult:
     """Return a unit whose macro F1 ends there."""
-    result = make_result(method, seed, (0.1, final), **changes)
+    result = make_result(method, seed, (0.1, final), dataset={"fingerprint": fingerprint})
     return result.model_copy(update={"summary": summarize(result.rounds)})
 
 
 def side(name: str, finals: list[float], method: str = "anchoral") -> Side:
     return Side(name, tuple(unit(method, seed, final) for seed, final in enumerate(finals)))
+
+
+def with_seconds(found: Side, seconds: float) -> Side:
+    summary = {"summary": {"seconds_fit": seconds}}
+    return Side(found.name, tuple(result.model_copy(update=summary) for result in found.results))
 
 
 def test_differences_are_paired_by_seed() -> None:
@@ -56,14 +61,11 @@ def test_a_drop_is_a_rise_where_lower_is_better() -> None:
     worse = compare_sides(first, second, METRIC)
     assert [row.drop for row in worse.dropped(0.05)] == pytest.approx([0.1])
     assert worse.dropped(0.15) == []
-    seconds = [
-        Side(s.name, tuple(r.model_copy(update={"summary": {"seconds_fit": v}}) for r in s.results))
-        for s, v in ((first, 1.0), (second, 2.0))
-    ]
-    slower = compare_sides(*seconds, "seconds_fit")
+    fast, slow = with_seconds(first, 1.0), with_seconds(second, 2.0)
+    slower = compare_sides(fast, slow, "seconds_fit")
     assert slower.better == "lower"
     assert (slower.rows[0].losses, slower.rows[0].drop) == (2, 1.0)
-    assert compare_sides(*seconds, "seconds_fit", "higher").dropped(0) == []
+    assert compare_sides(fast, slow, "seconds_fit", "higher").dropped(0) == []
     assert better_values("area_minority_average_precision") == "higher"
 
 
@@ -83,7 +85,7 @@ def test_two_methods_of_one_folder(tmp_path: Path) -> None:
 
 def test_different_data_nothing_in_common_and_unknown_metrics_are_refused() -> None:
     first, second = side("a", [0.5]), side("b", [0.5])
-    other = unit("anchoral", 0, 0.5, dataset={"fingerprint": "0" * 64})
+    other = unit("anchoral", 0, 0.5, "0" * 64)
     with pytest.raises(SuiteError, match=r"'sections:radio' is not the same .* f{12} in one"):
         compare_sides(first, Side("b", (other,)), METRIC)
     with pytest.raises(SuiteError, match="a and b share no data set, classifier, method and seed"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,7 +20,7 @@ from benchmarks.suggestions import SuiteError
 from tests.benchmarks.example_plugin import FirstRows, load_colours
 
 PLUGIN = "tests.benchmarks.example_plugin:register"
-REGISTRIES = (METHODS, PLUGIN_STRATEGIES, CLASSIFIERS, DATASETS)
+REGISTRIES: tuple[dict[str, Any], ...] = (METHODS, PLUGIN_STRATEGIES, CLASSIFIERS, DATASETS)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def registries_as_they_were() -> Iterator[None]:
     yield
     for registry, content in zip(REGISTRIES, before, strict=True):
         for name in registry.keys() - content.keys():
-            del registry[name]  # type: ignore[attr-defined]
+            del registry[name]
     plugins._loaded.clear()
     plugins._added_kinds.clear()
 
