@@ -300,28 +300,29 @@ def _run_selection(selection: Selection, out: Path, place: Place, track: str | N
     from benchmarks.tracking import open_tracker
 
     check_backend(place.backend, place.jobs, place.address)
-    with open_tracker(track, out) as tracker:
-        prepared = prepare_run(select_suite(selection), out)
-        _print_lines(prepared.skipped, "yellow")
-        _print_reasons(len(prepared.units), Counter(item.reason for item in prepared.pending))
-        write_manifest(prepared, out)
-        _quarantine([out / item.unit.spec.relative_path for item in prepared.unreadable])
-        _print_datasets(prepared.pending_datasets)
-        show_progress = console.is_terminal or None
-        sources = encode_pending(prepared, place.device, show_progress=show_progress)
-        tasks = make_tasks(
-            prepared.pending,
-            sources,
-            out,
-            place.threads_per_unit,
-            place.device,
-            prepared.suite.plugins,
-        )
-        display = RunDisplay(console, len(tasks), place.jobs)
-        with display.live():
-            for outcome in run_tasks(tasks, place.jobs, place.backend, place.address):
-                display.add(outcome)
-                tracker.log(out / outcome.spec.relative_path)
+    tracker = open_tracker(track, out)
+    prepared = prepare_run(select_suite(selection), out)
+    _print_lines(prepared.skipped, "yellow")
+    _print_reasons(len(prepared.units), Counter(item.reason for item in prepared.pending))
+    write_manifest(prepared, out)
+    _quarantine([out / item.unit.spec.relative_path for item in prepared.unreadable])
+    _print_datasets(prepared.pending_datasets)
+    show_progress = console.is_terminal or None
+    sources = encode_pending(prepared, place.device, show_progress=show_progress)
+    tasks = make_tasks(
+        prepared.pending,
+        sources,
+        out,
+        place.threads_per_unit,
+        place.device,
+        prepared.suite.plugins,
+    )
+    display = RunDisplay(console, len(tasks), place.jobs)
+    with display.live():
+        for outcome in run_tasks(tasks, place.jobs, place.backend, place.address):
+            display.add(outcome)
+            problem = tracker.log(out / outcome.spec.relative_path)
+            _print_lines([] if problem is None else [problem], "yellow")
     failed = display.counts["failed"]
     _print_lines([f"{display.counts['passed']} units passed, {failed} failed: {out}"], "bold")
     return failed

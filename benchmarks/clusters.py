@@ -207,13 +207,11 @@ class DaskCluster:
 
     def result(self, future: Any) -> Outcome:  # noqa: ANN401
         """Return what a call returned; the scheduler has tried it again on other workers."""
-        from concurrent.futures import CancelledError
-
         try:
             outcome: Outcome = future.result()
         except self._library.KilledWorker as death:
             raise WorkerDiedError(str(death)) from death
-        except (CancelledError, self._library.client.FutureCancelledError) as lost:
+        except self._library.client.CancelledError as lost:
             raise ClusterError(
                 f"The Dask scheduler at {self.address or 'this machine'} was lost: what has "
                 "finished is kept. Start it anew and run again."

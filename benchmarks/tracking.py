@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from benchmarks.export import flatten_record
 from benchmarks.results import RoundRecord, UnitResult, read_result
@@ -24,35 +24,47 @@ FOLDER = "tracking"
 _LONGEST_PARAMETER = 500
 
 
-class Tracker(Protocol):
-    """What is told of every unit that ends."""
-
-    def log(self, path: Path) -> None:
-        """Pass on a result file; one of a failed unit is left out."""
+LogResult = Callable[[UnitResult], None]
 
 
-class _Silent:
-    """Tracks nothing."""
+@dataclass(frozen=True)
+class Tracker:
+    """What is told of every unit that ends.
 
-    def log(self, path: Path) -> None:
-        """Do nothing."""
+    Parameters
+    ----------
+    log_result : callable or None, default=None
+        Takes the result of a unit that passed; None tracks nothing.
+    """
+
+    log_result: LogResult | None = None
+
+    def log(self, path: Path) -> str | None:
+        """Pass on a result file; one of a failed unit is left out.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+
+        Returns
+        -------
+        str or None
+            Why it could not be passed on. A server that does not answer for a minute must not end
+            a run of hours, whose results are in their files.
+        """
+        if self.log_result is None:
+            return None
+        try:
+            result = read_result(path)
+            if result.status == "passed":
+                self.log_result(result)
+        except Exception as error:  # whatever a tracker raises, its user is told
+            return f"{path} was not tracked: {type(error).__name__}: {error}"
+        return None
 
 
-class _ResultTracker:
-    """Passes on the results of units that passed."""
-
-    def __init__(self, log_result: Callable[[UnitResult], None]) -> None:
-        self._log_result = log_result
-
-    def log(self, path: Path) -> None:
-        """Read a result and pass it on."""
-        result = read_result(path)
-        if result.status == "passed":
-            self._log_result(result)
-
-
-@contextmanager
-def open_tracker(name: str | None, folder: Path) -> Iterator[Tracker]:
+def open_tracker(name: str | None, folder: Path) -> Tracker:
     """Open a tracker for a run.
 
     Parameters
@@ -62,8 +74,8 @@ def open_tracker(name: str | None, folder: Path) -> Iterator[Tracker]:
     folder : Path
         The results folder.
 
-    Yields
-    ------
+    Returns
+    -------
     Tracker
         To be told of result files.
 
@@ -75,11 +87,10 @@ def open_tracker(name: str | None, folder: Path) -> Iterator[Tracker]:
         If its package is not installed.
     """
     if name is None:
-        yield _Silent()
-        return
+        return Tracker()
     if name not in TRACKERS:
         raise unknown_name("tracker", name, TRACKERS)
-    yield _ResultTracker(TRACKERS[name](folder / FOLDER))
+    return Tracker(TRACKERS[name](folder / FOLDER))
 
 
 def curve_points(record: RoundRecord) -> tuple[int, dict[str, float]]:
@@ -103,7 +114,7 @@ def curve_points(record: RoundRecord) -> tuple[int, dict[str, float]]:
     return step, {name: value for name, value in numbers.items() if value is not None}
 
 
-def tensorboard_logger(folder: Path) -> Callable[[UnitResult], None]:
+def tensorboard_logger(folder: Path) -> LogResult:
     """Return what writes a unit as event files of TensorBoard, below ``<folder>/tensorboard``."""
     require_extra("tensorboard", "tensorboard")
     from torch.utils.tensorboard import SummaryWriter
@@ -127,13 +138,17 @@ def _code_block(result: UnitResult) -> str:
     return "\n".join(f"    {line}" for line in lines)
 
 
-def mlflow_logger(folder: Path) -> Callable[[UnitResult], None]:
+def mlflow_logger(folder: Path) -> LogResult:
     """Return what logs a unit as a run of MLflow.
 
     It goes to the server that ``MLFLOW_TRACKING_URI`` names; else to files in ``<folder>/mlflow``.
     """
     library = require_extra("mlflow", "mlflow")
-    place = os.environ.get("MLFLOW_TRACKING_URI", (folder / "mlflow").resolve().as_uri())
+    place = os.environ.get("MLFLOW_TRACKING_URI")
+    if place is None:
+        place = (folder / "mlflow").resolve().as_uri()
+        # MLflow 3 asks for it: a data base would need packages that only its server has.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     client = library.MlflowClient(tracking_uri=place)
 
     def log(result: UnitResult) -> None:
@@ -157,7 +172,7 @@ def _mlflow_run(client: Any, result: UnitResult) -> str:  # noqa: ANN401
     return str(client.create_run(number, run_name=result.spec.name, tags=tags).info.run_id)
 
 
-def wandb_logger(folder: Path) -> Callable[[UnitResult], None]:
+def wandb_logger(folder: Path) -> LogResult:
     """Return what logs a unit as a run of Weights & Biases, in a project called as the suite.
 
     ``WANDB_MODE=offline`` keeps it in ``<folder>/wandb``, to be sent by ``wandb sync``.
@@ -186,7 +201,7 @@ def _parameters(result: UnitResult) -> dict[str, str]:
     return {name: str(value) for name, value in flat.items() if value is not None}
 
 
-TRACKERS: Mapping[str, Callable[[Path], Callable[[UnitResult], None]]] = {
+TRACKERS: Mapping[str, Callable[[Path], LogResult]] = {
     "tensorboard": tensorboard_logger,
     "mlflow": mlflow_logger,
     "wandb": wandb_logger,

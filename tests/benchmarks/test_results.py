@@ -165,22 +165,6 @@ def test_a_missing_folder_says_how_to_fill_it(tmp_path: Path) -> None:
         list(iterate_results(tmp_path / "nothing"))
 
 
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write_result(make_result(), tmp_path)
-    before = path.read_bytes()
-
-    def full_disk(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Path, "replace", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        write_result(make_result(2.0), tmp_path)
-    assert path.read_bytes() == before
-    assert [file.name for file in path.parent.iterdir()] == ["seed-0.json"]
-
-
 def test_a_path_as_a_name_stays_below_the_folder() -> None:
     path = unit_path("..", "csv:/data/../x.csv", "sklearn:NB", "a/b", 3)
     assert len(path.parts) == 5
@@ -265,16 +249,17 @@ def test_what_is_no_result_is_renamed_and_nothing_is_overwritten(tmp_path: Path,
     assert not path.exists()
 
 
+@pytest.mark.parametrize("target", [(os, "fsync"), (Path, "replace")], ids=["write", "replace"])
 def test_a_disk_that_is_full_leaves_the_old_file_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: tuple[Any, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_result(make_result(), tmp_path)
     before = path.read_bytes()
 
-    def full(number: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("small_text_ext._files.os.fsync", full)
+    monkeypatch.setattr(*target, full)
     with pytest.raises(UnwritableError, match=r"seed-0\.json could not be written \(No space left"):
         write_result(make_result(seconds=2.0), tmp_path)
     assert path.read_bytes() == before

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.results import UnitResult, write_result
 from benchmarks.suggestions import SuiteError
-from benchmarks.tracking import FOLDER, TRACKERS, curve_points, open_tracker
+from benchmarks.tracking import FOLDER, TRACKERS, Tracker, curve_points, open_tracker
 from small_text_ext._extras import MissingExtraError
 from tests.benchmarks.synthetic import make_failure, make_result
 
@@ -17,9 +17,9 @@ def track(name: str, folder: Path) -> UnitResult:
     """Track one unit that passed, twice, and one that failed."""
     result = make_result("anchoral", 0, (0.25, 0.5))
     failure = write_result(make_failure("random", 1), folder)
-    with open_tracker(name, folder) as tracker:
-        for path in (write_result(result, folder), failure):
-            tracker.log(path)
+    tracker = open_tracker(name, folder)
+    for path in (write_result(result, folder), failure):
+        assert tracker.log(path) is None
     return result
 
 
@@ -64,9 +64,18 @@ def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert list(runs[0].glob("*.wandb"))
 
 
+def test_a_tracker_that_fails_says_so_and_the_run_goes_on(tmp_path: Path) -> None:
+    def unreachable(result: UnitResult) -> None:
+        raise ConnectionError("no answer")
+
+    path = write_result(make_result("anchoral", 0), tmp_path)
+    said = Tracker(unreachable).log(path)
+    assert said is not None
+    assert said.endswith("seed-0.json was not tracked: ConnectionError: no answer")
+
+
 def test_nothing_is_tracked_unless_asked_for(tmp_path: Path) -> None:
-    with open_tracker(None, tmp_path) as tracker:
-        tracker.log(tmp_path / "no such file")
+    assert open_tracker(None, tmp_path).log(tmp_path / "no such file") is None
     assert not (tmp_path / FOLDER).exists()
 
 
@@ -81,11 +90,8 @@ def test_the_axis_is_labels_or_steps_and_what_was_not_measured_is_left_out() -> 
 def test_an_unknown_tracker_and_missing_packages_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with (
-        pytest.raises(SuiteError, match="Did you mean 'tensorboard'"),
-        open_tracker("tensorbord", tmp_path),
-    ):
-        pass
+    with pytest.raises(SuiteError, match="Did you mean 'tensorboard'"):
+        open_tracker("tensorbord", tmp_path)
     for name in TRACKERS:
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(MissingExtraError, match=rf"small-text-ext\[{name}\]"):
