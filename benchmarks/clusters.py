@@ -78,13 +78,14 @@ def run_on_cluster(cluster: Cluster, tasks: Sequence[Task]) -> Iterator[Outcome]
             future = cluster.wait_for_one(list(running))
             number = running.pop(future)
             try:
-                yield cluster.result(future)
+                outcome = cluster.result(future)
             except WorkerDiedError as death:
                 deaths[number] += 1
                 if deaths[number] < MAX_DEATHS:
                     waiting.appendleft(number)
-                else:
-                    yield lost_unit(tasks[number], death)
+                    continue
+                outcome = lost_unit(tasks[number], death)
+            yield outcome
 
 
 @contextmanager

@@ -166,9 +166,10 @@ def make_tasks(
     device: str | None = None,
     plugins: Sequence[str] = (),
 ) -> list[Task]:
-    """Return the tasks of pending units."""
+    """Return the tasks of pending units, with paths that hold in workers started elsewhere."""
+    place = folder.resolve()
     return [
-        Task(item.unit, sources[item.unit.spec.dataset.id], folder, threads, device, tuple(plugins))
+        Task(item.unit, sources[item.unit.spec.dataset.id], place, threads, device, tuple(plugins))
         for item in pending
     ]
 

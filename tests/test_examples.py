@@ -33,6 +33,7 @@ seeds = 1
 rounds = 1
 query_size = 3
 initial_size = 6
+initial_minority = 2
 [[datasets]]
 name = "csv:mine.csv"
 [classifiers."sklearn:LogisticRegression"]

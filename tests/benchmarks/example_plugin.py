@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
 from small_text import QueryStrategy, SklearnClassifierFactory
 
 from benchmarks.datasets import LabeledTexts, encode_labels
@@ -33,9 +33,9 @@ class FirstRows(QueryStrategy):  # type: ignore[misc, unused-ignore]
         return "FirstRows()"
 
 
-def build_neighbors(request: FactoryRequest) -> Any:  # noqa: ANN401
-    """Build a vote of neighbours."""
-    estimator = KNeighborsClassifier(**request.params)
+def build_tree(request: FactoryRequest) -> Any:  # noqa: ANN401
+    """Build a decision tree."""
+    estimator = DecisionTreeClassifier(**request.params, random_state=request.seed)
     return SklearnClassifierFactory(estimator, request.num_classes)
 
 
@@ -49,8 +49,7 @@ def load_colours() -> LabeledTexts:
 def register(registry: Registry) -> None:
     """Add one of each."""
     registry.add_strategy("first-rows", FirstRows, "the first texts")
-    kind = ClassifierKind("neighbours", build_neighbors, lambda: {"n_neighbors"})
-    registry.add_classifier("neighbors", kind)
+    registry.add_classifier("tree", ClassifierKind("a tree", build_tree, lambda: {"max_depth"}))
     registry.add_dataset("colours", load_colours, "sentences about colours")
 
 

@@ -31,9 +31,13 @@ def assert_nothing_is_left(folder: Path) -> None:
 def dask_scheduler(threads: int) -> Iterator[str]:
     """Run a Dask cluster of two worker processes, as somebody else would have started it."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=threads, memory_limit=0, dashboard_address=None
-    ) as cluster:
+    dask = pytest.importorskip("dask")
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=threads, memory_limit=0, dashboard_address=None
+        ) as cluster,
+    ):
         yield cluster.scheduler_address
 
 
@@ -45,6 +49,7 @@ def test_dask_runs_the_units_of_a_killed_worker_again(tasks: list[Task], tmp_pat
     assert_nothing_is_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_that_is_running_is_used_by_its_address(
     tasks: list[Task], tmp_path: Path
 ) -> None:

@@ -39,7 +39,7 @@ def test_a_plugin_adds_names_once() -> None:
     load_plugins([PLUGIN, PLUGIN])
     load_plugins([PLUGIN])
     assert METHODS["first-rows"].strategy == "FirstRows"
-    assert "neighbors" in CLASSIFIERS
+    assert "tree" in CLASSIFIERS
     data = load_texts("colours")
     assert isinstance(data, LabeledTexts)
     assert data.counts() == {"blue": 30, "red": 30}
@@ -89,7 +89,7 @@ def write_suite(suite_file: Path, folder: Path) -> Path:
     head, _, _ = suite_file.read_text().partition("[classifiers")
     path = folder / "mine.toml"
     path.write_text(
-        f'plugins = ["{PLUGIN}"]\n{head}\n[classifiers.neighbors]\nn_neighbors = 3\n'
+        f'plugins = ["{PLUGIN}"]\n{head}\n[classifiers.tree]\nmax_depth = 3\n'
         "[methods.random]\n[methods.first-rows]\n"
     )
     return path

@@ -107,3 +107,15 @@ def test_texts_are_stored_only_where_a_classifier_is_fitted_on_them(
     path = encode_pending(with_texts, show_progress=False)["titles"].texts
     assert path is not None
     assert read_texts(path) == with_texts.datasets[0].data.texts
+
+
+def test_tasks_have_paths_that_hold_in_workers_started_elsewhere(
+    suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = prepare(suite_file, Path("results"))
+    sources = encode_pending(run, show_progress=False)
+    tasks = make_tasks(run.pending, sources, Path("results"), 1, None, ["a:b"])
+    assert {task.results for task in tasks} == {tmp_path.resolve() / "results"}
+    assert all(task.source.embeddings.is_absolute() for task in tasks)
+    assert {task.plugins for task in tasks} == {("a:b",)}
