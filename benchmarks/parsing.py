@@ -343,7 +343,9 @@ def _model_at(location: Sequence[str | int]) -> type[BaseModel]:
 
 
 def _explained(error: ValidationError, suite: str) -> SuiteError:
-    first = error.errors()[0]
+    found_errors = error.errors()
+    # A key that is written wrong is also one that is missing: what was written says more.
+    first = next((e for e in found_errors if e["type"] == "extra_forbidden"), found_errors[0])
     location = [str(part) for part in first["loc"]]
     key = ".".join(location)
     if first["type"] == "extra_forbidden":
