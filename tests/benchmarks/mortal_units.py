@@ -40,7 +40,7 @@ class MortalLabels:
         return len(self.labels)
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not self.trace.exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
