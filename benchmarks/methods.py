@@ -235,7 +235,7 @@ def _check_strategy(
             raise SuiteError(f"method '{method_id}': '{name}' is set by the runner: leave it out.")
         if name not in known:
             raise unknown_name(f"parameter of {strategy} (method '{method_id}')", name, known)
-        if is_nested(value):
+        if _is_nested(value):
             _check_strategy(method_id, value["strategy"], value["base"], value["params"])
     _check_base(method_id, strategy, base, _BASE in parameters)
     for name in known - set(params):
@@ -269,8 +269,7 @@ def _parameters(cls: Any) -> dict[str, inspect.Parameter]:  # noqa: ANN401
     return {name: value for name, value in found.items() if value.kind not in skipped}
 
 
-def is_nested(value: Any) -> bool:  # noqa: ANN401
-    """Return whether the value of a parameter is a method, see :func:`nested_method`."""
+def _is_nested(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, dict) and set(value) == _NESTED
 
 
@@ -293,7 +292,7 @@ def needed_recording(method: MethodRecord) -> Recording | None:
     'training'
     >>> needed_recording(MethodRecord(id="random", strategy="RandomSampling"))
     """
-    nested = [value for value in method.params.values() if is_nested(value)]
+    nested = [value for value in method.params.values() if _is_nested(value)]
     parts = [(method.strategy, method.params), *((n["strategy"], n["params"]) for n in nested)]
     parts += [(base, {}) for base in (method.base, *(n["base"] for n in nested)) if base]
     needed = {_recording_of(strategy, params) for strategy, params in parts} - {None}
@@ -381,7 +380,7 @@ def _build(
     parameters = _parameters(cls)
     kwargs = {
         name: _build(value["strategy"], value["base"], value["params"], context)
-        if is_nested(value)
+        if _is_nested(value)
         else value
         for name, value in params.items()
     }

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmarks.datasets import dataset_spec, resolve_minority
-from benchmarks.methods import is_nested, nested_method
+from benchmarks.methods import nested_method
 from benchmarks.plugins import classifier_fingerprint, strategies_fingerprint
 from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
 from benchmarks.suggestions import SuiteError
@@ -408,11 +408,11 @@ def method_record(name: str, entry: MethodEntry, dataset: Sequence[str] = ()) ->
         base=entry.base,
         params=resolved,
         ablation=entry.ablation,
-        plugin=strategies_fingerprint(_strategies(entry.strategy, entry.base, resolved)),
+        plugin=strategies_fingerprint(_strategies(entry, params)),
     )
 
 
-def _strategies(strategy: str, base: str | None, params: Mapping[str, Any]) -> list[str | None]:
-    nested = [value for value in params.values() if is_nested(value)]
-    others = [name for value in nested for name in (value["strategy"], value["base"])]
-    return [strategy, base, *others]
+def _strategies(entry: MethodEntry, params: Mapping[str, Any]) -> list[str | None]:
+    """Return the names of all strategies that a method is made of."""
+    nested = [value for value in params.values() if isinstance(value, MethodEntry)]
+    return [name for each in (entry, *nested) for name in (each.strategy, each.base)]

@@ -16,6 +16,7 @@ from benchmarks.methods import METHODS, PLUGIN_STRATEGIES
 from benchmarks.plugins import Registry, load_plugins
 from benchmarks.results import iterate_results, stable_content
 from benchmarks.selection import Selection, select_suite
+from benchmarks.specs import MethodEntry, method_record
 from benchmarks.suggestions import SuiteError
 from tests.benchmarks.example_plugin import FirstRows, load_colours
 
@@ -104,6 +105,16 @@ def test_units_of_a_plugin_carry_its_fingerprint(suite_file: Path, tmp_path: Pat
     (classifier,) = suite.classifier_records()
     assert classifier.plugin == prints["first-rows"]
     assert "plugin" not in suite.method_records("titles")[0].model_dump()
+
+
+def test_a_method_that_refers_to_a_plugin_s_carries_its_fingerprint() -> None:
+    load_plugins([PLUGIN])
+    own = MethodEntry(strategy="FirstRows")
+    for entry in (
+        MethodEntry(strategy="RandomSubset", base="FirstRows"),
+        MethodEntry(strategy="RandomSubset", params={"subpool_size": own}),
+    ):
+        assert method_record("x", entry).plugin == method_record("own", own).plugin
 
 
 def test_workers_load_plugins_too(suite_file: Path, tmp_path: Path) -> None:
