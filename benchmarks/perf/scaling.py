@@ -134,7 +134,9 @@ def _seconds(make: MakeTasks, jobs: int, backend: str) -> float:
         start = time.perf_counter()
         for outcome in run_tasks(tasks, jobs, backend):
             if outcome.status == "failed":
-                raise SuiteError(f"{outcome.spec.name} failed, so nothing is timed: {outcome}")
+                raise SuiteError(
+                    f"{outcome.spec.name} failed, so nothing is timed: {outcome.message}"
+                )
         return time.perf_counter() - start
 
 

@@ -31,7 +31,9 @@ def test_the_command_writes_what_it_prints(suite_file: Path, tmp_path: Path) -> 
 
 def test_a_unit_that_fails_ends_the_measurement(suite_file: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
-    broken.write_text(suite_file.read_text() + "\n[methods.anchor-subsampling]\n")
+    broken.write_text(
+        suite_file.read_text() + "\n[methods.anchor-subsampling]\nsubsample_size = 50\n"
+    )
     result = invoke("perf", "scaling", broken, "--method", "anchor-subsampling", "--seeds", 1)
     assert result.exit_code == 2
-    assert "failed, so nothing is timed" in plain(result)
+    assert "failed, so nothing is timed: AttributeError" in plain(result)
