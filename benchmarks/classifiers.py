@@ -15,8 +15,8 @@ from benchmarks.suggestions import SuiteError, unknown_name
 from benchmarks.text_classifiers import TEXT_CLASSIFIERS
 from benchmarks.vector_classifiers import SKLEARN_PREFIX, VECTOR_CLASSIFIERS
 
-CLASSIFIERS: Mapping[str, ClassifierKind] = {**TEXT_CLASSIFIERS, **VECTOR_CLASSIFIERS}
-"""Kinds of classifiers by name."""
+CLASSIFIERS: dict[str, ClassifierKind] = {**TEXT_CLASSIFIERS, **VECTOR_CLASSIFIERS}
+"""Kinds of classifiers by name; plugins add theirs."""
 
 _MODEL = "model"
 _TRIED_POINTS, _TRIED_DIMENSIONS = 16, 384

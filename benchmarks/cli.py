@@ -1,6 +1,7 @@
-"""The command line: ``python -m benchmarks {list,plan,run,status,report,lens,map,select,perf}``.
+"""The command line: ``python -m benchmarks COMMAND``; ``--help`` names the commands.
 
-Exit codes: 0 all passed, 1 a unit failed, 2 the command cannot be run as given, 130 interrupted.
+Exit codes: 0 all passed, 1 a unit failed or a comparison found a drop, 2 the command cannot be run
+as given, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +20,19 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
+from benchmarks.clusters import ClusterError
 from benchmarks.datasets import DATASETS, MissingSourceError
 from benchmarks.one_shot import SelectionRequest, SelectionStrategy, write_selection
-from benchmarks.results import NoResultsError, ResultFileError, read_result
+from benchmarks.results import (
+    NoResultsError,
+    ResultFileError,
+    UnwritableError,
+    quarantine_result,
+    read_result,
+)
 from benchmarks.selection import Selection, select_suite
 from benchmarks.suggestions import SuiteError
+from benchmarks.units import PreparedDataset
 from small_text_ext._extras import MissingExtraError
 
 EXIT_FAILED = 1
@@ -30,13 +40,22 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 PERF = "perf"
+RESULT_COMMANDS = ("compare", "export")
 
 _SHOWN_SUSPECTS = 10
 _SHOWN_LETTERS = 80
 # The 80 columns that rich takes where there is no terminal cut names off.
 _PIPE_WIDTH = 140
 # What the user can mend: the message says how, and a traceback would hide it.
-_MENDABLE = (SuiteError, MissingSourceError, ResultFileError, NoResultsError, MissingExtraError)
+_MENDABLE = (
+    ClusterError,
+    MissingExtraError,
+    MissingSourceError,
+    NoResultsError,
+    ResultFileError,
+    SuiteError,
+    UnwritableError,
+)
 
 
 def make_console(stderr: bool = False) -> Console:
@@ -54,16 +73,21 @@ errors = make_console(stderr=True)
 class TeachingGroup(TyperGroup):
     """Commands whose errors a user can mend are one line, not a traceback.
 
-    The commands of ``perf`` are imported when they are asked for: they need small-text and torch
-    at once, which take seconds to load.
+    Those of ``perf`` and of results are imported when they are asked for: the first need small-text
+    and torch at once, which take seconds to load.
     """
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - click's, which typer has copied
         """Return the names of all commands."""
-        return [*super().list_commands(ctx), PERF]
+        return [*super().list_commands(ctx), *RESULT_COMMANDS, PERF]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
         """Return one command."""
+        if cmd_name in RESULT_COMMANDS:
+            from benchmarks import cli_results
+
+            commands: Any = typer.main.get_command(cli_results.app)
+            return commands.get_command(ctx, cmd_name)
         if cmd_name != PERF:
             return super().get_command(ctx, cmd_name)
         from benchmarks import perf
@@ -128,7 +152,25 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="What text classifiers start from: minilm, a folder, a hub name."),
 ]
-BackendOption = Annotated[str, typer.Option("--backend", help="Where units run: loky.")]
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="Where units run: loky (this machine), dask or ray.")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Of a running Dask scheduler or Ray cluster; else one is made."),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads of each unit; else the cores are shared out."),
+]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", help="module:function that adds your methods, classifiers, data."),
+]
+TrackOption = Annotated[
+    str | None,
+    typer.Option("--track", help="Show curves as units end: tensorboard, mlflow or wandb."),
+]
 
 
 class Listed(StrEnum):
@@ -142,6 +184,7 @@ def list_names(
     what: Annotated[
         Listed | None, typer.Argument(help="published: the experiments of the papers.")
     ] = None,
+    plugins: PluginOption = None,
 ) -> None:
     """Show suites, data sets, methods, classifiers and encoders; or the published experiments."""
     if what is not None:
@@ -151,7 +194,9 @@ def list_names(
     from benchmarks.encoders import ENCODERS
     from benchmarks.methods import METHODS, strategy_names
     from benchmarks.parsing import read_suite, suite_names
+    from benchmarks.plugins import load_plugins
 
+    load_plugins(plugins or ())
     suites = [(name, str(read_suite(name).get("description", ""))) for name in suite_names()]
     _print_table("Suites", suites)
     _print_table("Data sets", [(d.name, f"{d.description}; {d.source}") for d in DATASETS.values()])
@@ -188,6 +233,7 @@ def plan(
     minority: MinorityOption = None,
     prevalence: PrevalenceOption = None,
     model: ModelOption = None,
+    plugins: PluginOption = None,
 ) -> None:
     """Count units, texts and fits, and estimate the hours by a short calibration here."""
     from benchmarks.planning import describe_plan, make_plan
@@ -204,6 +250,7 @@ def plan(
         minority or (),
         prevalence,
         model,
+        plugins or (),
     )
     run_plan = prepare_run(select_suite(selection), out)
     _print_lines(run_plan.skipped, "yellow")
@@ -225,7 +272,11 @@ def run(
     minority: MinorityOption = None,
     prevalence: PrevalenceOption = None,
     model: ModelOption = None,
+    plugins: PluginOption = None,
     backend: BackendOption = "loky",
+    address: AddressOption = None,
+    threads: ThreadsOption = None,
+    track: TrackOption = None,
 ) -> None:
     """Run what has no valid result yet; a second run does only what is missing."""
     selection = Selection(
@@ -239,34 +290,79 @@ def run(
         minority or (),
         prevalence,
         model,
+        plugins or (),
     )
-    failed = _run_selection(selection, jobs, out, device, backend)
+    place = Place(jobs, backend, address, threads, device)
+    failed = _run_selection(selection, out, place, track)
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
 
-def _run_selection(
-    selection: Selection, jobs: int, out: Path, device: str | None, backend: str
-) -> int:
-    from benchmarks.display import RunDisplay
-    from benchmarks.executors import run_tasks, threads_per_worker
-    from benchmarks.runner import encode_pending, make_tasks, prepare_run, write_manifest
+@dataclass(frozen=True)
+class Place:
+    """Where the units of a run are run, see :func:`benchmarks.executors.run_tasks`."""
 
+    jobs: int
+    backend: str
+    address: str | None
+    threads: int | None
+    device: str | None
+
+    @property
+    def threads_per_unit(self) -> int:
+        """What was asked for; else this machine's cores are shared out, and elsewhere it is 1."""
+        from benchmarks.executors import threads_per_worker
+
+        if self.threads is not None:
+            return self.threads
+        return threads_per_worker(self.jobs) if self.address is None else 1
+
+
+def _run_selection(selection: Selection, out: Path, place: Place, track: str | None) -> int:
+    from benchmarks.display import RunDisplay
+    from benchmarks.executors import check_backend, run_tasks
+    from benchmarks.runner import encode_pending, make_tasks, prepare_run, write_manifest
+    from benchmarks.tracking import open_tracker
+
+    check_backend(place.backend, place.jobs, place.address)
+    tracker = open_tracker(track, out)
     prepared = prepare_run(select_suite(selection), out)
     _print_lines(prepared.skipped, "yellow")
     _print_reasons(len(prepared.units), Counter(item.reason for item in prepared.pending))
     write_manifest(prepared, out)
-    for item in prepared.pending_datasets:
-        counts = ", ".join(f"{number:,} {name}" for name, number in item.data.counts().items())
-        _print_lines([f"{item.record.id}: {len(item.data):,} texts ({counts})"], "dim")
-    sources = encode_pending(prepared, device, show_progress=console.is_terminal or None)
-    tasks = make_tasks(prepared.pending, sources, out, threads_per_worker(jobs), device)
-    display = RunDisplay(console, len(tasks), jobs)
+    _quarantine([out / item.unit.spec.relative_path for item in prepared.unreadable])
+    _print_datasets(prepared.pending_datasets)
+    show_progress = console.is_terminal or None
+    sources = encode_pending(prepared, place.device, show_progress=show_progress)
+    tasks = make_tasks(
+        prepared.pending,
+        sources,
+        out,
+        place.threads_per_unit,
+        place.device,
+        prepared.suite.plugins,
+    )
+    display = RunDisplay(console, len(tasks), place.jobs)
     with display.live():
-        for outcome in run_tasks(tasks, jobs, backend):
+        for outcome in run_tasks(tasks, place.jobs, place.backend, place.address):
             display.add(outcome)
+            problem = tracker.log(out / outcome.spec.relative_path)
+            _print_lines([] if problem is None else [problem], "yellow")
     failed = display.counts["failed"]
     _print_lines([f"{display.counts['passed']} units passed, {failed} failed: {out}"], "bold")
     return failed
+
+
+def _quarantine(paths: Sequence[Path]) -> None:
+    """Put files aside that stand in the place of results."""
+    for path in paths:
+        moved = quarantine_result(path)
+        _print_lines([f"{path} is no result: it is kept as {moved.name}"], "yellow")
+
+
+def _print_datasets(datasets: Sequence[PreparedDataset]) -> None:
+    for item in datasets:
+        counts = ", ".join(f"{number:,} {name}" for name, number in item.data.counts().items())
+        _print_lines([f"{item.record.id}: {len(item.data):,} texts ({counts})"], "dim")
 
 
 def _print_reasons(total: int, reasons: Counter[str]) -> None:
@@ -274,7 +370,7 @@ def _print_reasons(total: int, reasons: Counter[str]) -> None:
     words = {
         "changed": "specification changed since they ran, run again",
         "failed": "failed before, tried again",
-        "unreadable": "result file cut off or foreign, run again",
+        "unreadable": "result file cut off or foreign, put aside and run again",
         "new": "new",
     }
     console.print(f"{total} units, {total - pending} done, {pending} to run")

@@ -192,7 +192,7 @@ class DatasetSpec:
         return load(**options)
 
 
-DATASETS: Mapping[str, DatasetSpec] = {
+DATASETS: dict[str, DatasetSpec] = {
     spec.name: spec
     for spec in (
         DatasetSpec(

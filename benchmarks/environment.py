@@ -16,14 +16,17 @@ from benchmarks.results import Environment
 _PACKAGES = (
     "accelerate",
     "cleanlab",
+    "datasets",
     "hnswlib",
     "numpy",
+    "peft",
     "scikit-learn",
     "scipy",
     "sentence-transformers",
     "setfit",
     "small-text",
     "small-text-ext",
+    "tokenizers",
     "torch",
     "transformers",
 )
@@ -54,7 +57,21 @@ def describe_environment(threads: int, device: str | None) -> Environment:
         device=device or "auto",
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         bfloat16=_has_bfloat16(device),
+        system=f"{platform.system()} {platform.machine()}",
+        gpu=_gpu_name(device),
     )
+
+
+def _gpu_name(device: str | None) -> str | None:
+    import torch
+
+    from small_text_ext.training.precision import default_device
+
+    try:
+        found = torch.device(default_device(device))
+        return torch.cuda.get_device_name(found) if found.type == "cuda" else None
+    except (AssertionError, RuntimeError):  # a device that is none: the error of the unit says so
+        return None
 
 
 def _has_bfloat16(device: str | None) -> bool | None:

@@ -1,6 +1,6 @@
-"""Where units run: in this process, or in several through joblib.
+"""Where units run: in this process, in several through joblib, or on a cluster.
 
-A backend is a function from tasks to outcomes, in the order in which they finish. Results are
+A backend turns tasks into outcomes, in the order in which they finish. Results are
 written by the worker that made them, so whatever ends a run, what has finished stays.
 """
 
@@ -9,17 +9,29 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from benchmarks.results import write_result
+from benchmarks import clusters
 from benchmarks.suggestions import SuiteError, unknown_name
-from benchmarks.worker import Outcome, Task, execute, failed_result
-
-Executor = Callable[[Sequence[Task], int], Iterator[Outcome]]
+from benchmarks.worker import Outcome, Task, execute, lost_unit
 
 
-class WorkerDiedError(RuntimeError):
-    """A worker ended in the middle of a unit: killed, out of memory, or crashed."""
+@dataclass(frozen=True)
+class Backend:
+    """A place where units run.
+
+    Parameters
+    ----------
+    run : callable
+        From tasks, the number of jobs and the address to outcomes.
+    check : callable
+        Takes the address; raises an error that says what to do if units cannot run there.
+    """
+
+    run: Callable[[Sequence[Task], int, str | None], Iterator[Outcome]]
+    check: Callable[[str | None], None]
 
 
 def threads_per_worker(jobs: int) -> int:
@@ -27,17 +39,48 @@ def threads_per_worker(jobs: int) -> int:
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
-def run_tasks(tasks: Sequence[Task], jobs: int, backend: str = "loky") -> Iterator[Outcome]:
+def check_backend(backend: str, jobs: int, address: str | None = None) -> None:
+    """Check that units can be run as they are asked to be, before anything else is done.
+
+    Parameters
+    ----------
+    backend, jobs, address
+        As :func:`run_tasks` takes them.
+
+    Raises
+    ------
+    SuiteError
+        If ``jobs`` is below 1, the backend is unknown, or an address is given to one without.
+    MissingExtraError
+        If the backend is not installed.
+    ClusterError
+        If no cluster answers at the address.
+    """
+    if jobs < 1:
+        raise SuiteError(f"--jobs is {jobs}: at least 1.")
+    if backend not in BACKENDS:
+        raise unknown_name("backend", backend, BACKENDS)
+    BACKENDS[backend].check(address)
+
+
+def run_tasks(
+    tasks: Sequence[Task], jobs: int, backend: str = "loky", address: str | None = None
+) -> Iterator[Outcome]:
     """Run tasks and yield their outcomes as they finish.
+
+    A unit whose worker dies is run again; one that kills its worker twice has failed.
 
     Parameters
     ----------
     tasks : sequence of Task
         What to run.
     jobs : int
-        Number of units at a time; 1 runs in this process.
+        Number of units at a time; 1 runs in this process with ``loky``. On a cluster that is
+        running already, all its workers are used, however few the jobs.
     backend : str, default="loky"
         A name in :data:`BACKENDS`.
+    address : str or None, default=None
+        Of a running cluster; None starts one on this machine.
 
     Yields
     ------
@@ -46,17 +89,16 @@ def run_tasks(tasks: Sequence[Task], jobs: int, backend: str = "loky") -> Iterat
 
     Raises
     ------
-    SuiteError
-        If ``jobs`` is below 1 or the backend is unknown.
+    SuiteError, MissingExtraError, ClusterError
+        See :func:`check_backend`.
     """
-    if jobs < 1:
-        raise SuiteError(f"--jobs is {jobs}: at least 1.")
-    if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS)
-    if jobs == 1:
-        yield from map(execute, tasks)
-    elif tasks:
-        yield from BACKENDS[backend](tasks, jobs)
+    check_backend(backend, jobs, address)
+    if tasks:
+        yield from BACKENDS[backend].run(tasks, jobs, address)
+
+
+def _run_here(tasks: Sequence[Task], jobs: int, address: str | None) -> Iterator[Outcome]:
+    return map(execute, tasks) if jobs == 1 else _run_in_processes(tasks, jobs)
 
 
 def _run_in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
@@ -114,12 +156,13 @@ def _run_alone(task: Task) -> Outcome:
         try:
             outcome: Outcome = executor.submit(execute, task).result()
         except TerminatedWorkerError as death:
-            error = WorkerDiedError(f"the worker died twice, the second time alone: {death}")
-            error.__cause__ = death
-            write_result(failed_result(task, error), task.results)
-            return Outcome(task.unit.spec, "failed", 0.0, f"{type(error).__name__}: {error}")
+            return lost_unit(task, death)
     return outcome
 
 
-BACKENDS: Mapping[str, Executor] = {"loky": _run_in_processes}
-"""Backends by name; a cluster's is one more joblib backend with the same signature."""
+BACKENDS: Mapping[str, Backend] = {
+    "loky": Backend(_run_here, partial(clusters.local_only, "loky")),
+    "dask": Backend(clusters.run_with_dask, clusters.check_dask),
+    "ray": Backend(clusters.run_with_ray, clusters.check_ray),
+}
+"""Backends by name."""

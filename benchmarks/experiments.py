@@ -32,6 +32,7 @@ from benchmarks.side_classifiers import reads_texts
 from benchmarks.single_fit import SingleFitSettings
 from benchmarks.suggestions import SuiteError, unknown_name
 from benchmarks.zero_shot import ZeroShotSettings
+from small_text_ext._extras import require_extra
 
 Params = Mapping[str, Any]
 
@@ -177,6 +178,12 @@ def _check_subset(params: Params) -> None:
     CartographyClassificationFactory(base, **params)
 
 
+def _check_noise(params: Params) -> None:
+    NoiseSettings(**params)
+    # Its rival: without it every unit would fail.
+    require_extra("cleanlab", "bench")
+
+
 def _noise_passes(params: Params) -> float:
     # One fit on all labels, one with further flips, and one on all but one fold for each fold.
     settings = NoiseSettings(**params)
@@ -244,7 +251,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         required=frozenset({"noise"}),
         passes=_noise_passes,
         fits=_noise_fits,
-        check=lambda params: NoiseSettings(**params),
+        check=_check_noise,
         fits_vectors=True,
         costless=frozenset({"noise"}),
     ),

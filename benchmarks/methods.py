@@ -57,7 +57,7 @@ class Preset:
     params: Mapping[str, Any] | None = None
 
 
-METHODS: Mapping[str, Preset] = {
+METHODS: dict[str, Preset] = {
     "random": Preset("RandomSampling", "random texts of the whole pool"),
     "least-confidence": Preset("LeastConfidence", "the whole pool scored every round"),
     "prediction-entropy": Preset("PredictionEntropy", "the whole pool scored every round"),
@@ -153,7 +153,10 @@ METHODS: Mapping[str, Preset] = {
         LABELED_SAMPLE, "one fit on some labels of each class; needs per_class or max_labels"
     ),
 }
-"""Methods that a suite may name without spelling them out."""
+"""Methods that a suite may name without spelling them out; plugins add theirs."""
+
+PLUGIN_STRATEGIES: dict[str, Any] = {}
+"""Strategy classes that plugins have added, by name."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +169,12 @@ class StrategyContext:
 
 
 def strategy_names() -> list[str]:
-    """Return every strategy that a suite may name: ours, then small-text's."""
+    """Return every strategy that a suite may name: plugins', ours, then small-text's."""
     ours = _own_strategies()
     host = _host_strategies()
     prefixed = [HOST_PREFIX + name for name in host if name in ours]
-    return [*EXPERIMENTS, *sorted(ours), *sorted(set(host) - set(ours)), *prefixed]
+    own = [*EXPERIMENTS, *sorted(PLUGIN_STRATEGIES), *sorted(ours)]
+    return [*own, *sorted(set(host) - set(ours)), *prefixed]
 
 
 def strategy_class(name: str) -> Any:  # noqa: ANN401 - small-text's classes carry no usable types
@@ -186,6 +190,8 @@ def strategy_class(name: str) -> Any:  # noqa: ANN401 - small-text's classes car
     SuiteError
         If there is none; the message suggests the nearest.
     """
+    if name in PLUGIN_STRATEGIES:
+        return PLUGIN_STRATEGIES[name]
     ours, host = _own_strategies(), _host_strategies()
     if name in ours:
         return ours[name]

@@ -14,12 +14,15 @@ from benchmarks.classifiers import check_classifier, check_recorded
 from benchmarks.experiments import changes_classifier
 from benchmarks.kinds import JUDGE_EPOCHS
 from benchmarks.methods import METHODS, check_method, is_recorded
+from benchmarks.plugins import load_plugins
 from benchmarks.results import folder_name
 from benchmarks.specs import (
     ClassifierEntry,
     DatasetEntry,
     EncoderEntry,
     MethodEntry,
+    Publication,
+    PublishedNumber,
     Suite,
     method_record,
 )
@@ -36,6 +39,8 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "datasets": DatasetEntry,
     "classifiers": ClassifierEntry,
     "methods": MethodEntry,
+    "published": Publication,
+    "published.numbers": PublishedNumber,
 }
 
 
@@ -209,6 +214,7 @@ def parse_suite(raw: Mapping[str, Any]) -> Suite:
         known one.
     """
     prepared = dict(raw)
+    load_plugins(_plugin_names(raw))
     for section, gather in (("methods", _gather_method), ("classifiers", _gather_classifier)):
         tables = prepared.get(section)
         if isinstance(tables, dict):
@@ -221,6 +227,13 @@ def parse_suite(raw: Mapping[str, Any]) -> Suite:
     suite = suite.model_copy(update={"methods": methods})
     _check_references(suite)
     return suite
+
+
+def _plugin_names(raw: Mapping[str, Any]) -> list[str]:
+    names = raw.get("plugins", [])
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise SuiteError(f'plugins is {names!r}: write plugins = ["module:function"].')
+    return list(names)
 
 
 def dataset_entry(content: Mapping[str, Any]) -> DatasetEntry:
@@ -377,13 +390,22 @@ def check_folders(suite: Suite) -> None:
             owners[folder] = name
 
 
+def _model_at(location: Sequence[str | int]) -> type[BaseModel]:
+    """Return the model of the section that a key stands in: the nearest that is known."""
+    keys = [key for key in location if isinstance(key, str)]
+    places = [".".join(keys[:end]) for end in range(len(keys), 0, -1)]
+    return next((_SECTIONS[place] for place in places if place in _SECTIONS), Suite)
+
+
 def _explained(error: ValidationError, suite: str) -> SuiteError:
-    first = error.errors()[0]
+    found_errors = error.errors()
+    # A key that is written wrong is also one that is missing: what was written says more.
+    first = next((e for e in found_errors if e["type"] == "extra_forbidden"), found_errors[0])
     location = [str(part) for part in first["loc"]]
     key = ".".join(location)
     if first["type"] == "extra_forbidden":
-        section = _SECTIONS.get(location[0], Suite) if len(location) > 1 else Suite
-        found = unknown_name(f"key of suite '{suite}'", location[-1], section.model_fields)
+        fields = _model_at(first["loc"][:-1]).model_fields
+        found = unknown_name(f"key of suite '{suite}'", location[-1], fields)
         return SuiteError(f"{key}: {found}")
     if first["type"] == "value_error":  # one of ours, raised while pydantic was reading
         return SuiteError(str(first["ctx"]["error"]))

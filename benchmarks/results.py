@@ -8,8 +8,10 @@ it ends, whole or not at all.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -54,6 +56,10 @@ class ResultFileError(ValueError):
     """A file that should hold a result, and doesn't."""
 
 
+class UnwritableError(RuntimeError):
+    """A file that could not be written: a full disk, or a folder without permission to write."""
+
+
 class NoResultsError(ValueError):
     """A folder that should hold results, and doesn't; the message says how to fill it."""
 
@@ -71,6 +77,11 @@ class OtherDatasetRecord(_Record):
     name: str
     fingerprint: str
     num_texts: int
+
+
+def _without_empty(content: dict[str, Any], *optional: str) -> dict[str, Any]:
+    """Return the content of a record without those of its optional fields that say nothing."""
+    return {name: value for name, value in content.items() if name not in optional or value}
 
 
 class DatasetRecord(_Record):
@@ -109,8 +120,7 @@ class DatasetRecord(_Record):
 
     @model_serializer(mode="wrap")
     def _without_missing_tests(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = handler(self)
-        return {n: value for n, value in content.items() if n != "out_of_distribution" or value}
+        return _without_empty(handler(self), "out_of_distribution")
 
 
 class EncoderRecord(_Record):
@@ -132,7 +142,8 @@ class ModelRecord(_Record):
 class ClassifierRecord(_Record):
     """The classifier: its id in tables, its kind in the registry, its parameters, and its model.
 
-    A classifier without a pretrained model is written without one, so that results from before
+    ``plugin`` is the fingerprint of the source of a kind that a plugin has added. A classifier
+    without a pretrained model or a plugin is written without them, so that results from before
     there were any keep their hashes.
     """
 
@@ -140,21 +151,30 @@ class ClassifierRecord(_Record):
     kind: str
     params: dict[str, Any] = Field(default_factory=dict)
     model: ModelRecord | None = None
+    plugin: str | None = None
 
     @model_serializer(mode="wrap")
     def _without_missing_model(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = handler(self)
-        return {name: value for name, value in content.items() if name != "model" or value}
+        return _without_empty(handler(self), "model", "plugin")
 
 
 class MethodRecord(_Record):
-    """The query strategy: its id in tables, its class, base strategy and parameters."""
+    """The query strategy: its id in tables, its class, base strategy and parameters.
+
+    ``plugin`` is the fingerprint of the source of a strategy that a plugin has added, so that a
+    changed one runs again; it is left out of the file where there is none.
+    """
 
     id: str
     strategy: str
     base: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     ablation: bool = False
+    plugin: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_missing_plugin(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_empty(handler(self), "plugin")
 
 
 class ProtocolRecord(_Record):
@@ -211,7 +231,9 @@ class Environment(_Record):
     """Where a unit ran. Never part of the hash: it should not change a number.
 
     ``bfloat16`` tells whether the device multiplies bfloat16 matrices in hardware, which a
-    classifier on texts then does by default; None where nobody looked.
+    classifier on texts then does by default; None where nobody looked. ``system`` names operating
+    system and processor, ``gpu`` the one that classifiers were trained on, if any; both are empty
+    in results from before they were written down.
     """
 
     python: str
@@ -223,6 +245,8 @@ class Environment(_Record):
     device: str
     finished_at: str
     bfloat16: bool | None = None
+    system: str = ""
+    gpu: str | None = None
 
 
 class RoundRecord(_Record):
@@ -303,8 +327,7 @@ class RoundRecord(_Record):
 
     @model_serializer(mode="wrap")
     def _without_missing_epochs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = handler(self)
-        return {name: value for name, value in content.items() if name != "epochs" or value}
+        return _without_empty(handler(self), "epochs")
 
 
 class ErrorRecord(_Record):
@@ -452,6 +475,11 @@ def write_result(result: UnitResult, folder: Path) -> Path:
     -------
     Path
         The file.
+
+    Raises
+    ------
+    UnwritableError
+        If it cannot be written; no part of it is left.
     """
     path = folder / result.spec.relative_path
     write_text(path, result.model_dump_json(indent=1) + "\n")
@@ -459,8 +487,64 @@ def write_result(result: UnitResult, folder: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole, or not at all."""
-    write_whole(path, lambda file: file.write(text.encode("utf-8")))
+    """Write a text file whole, or not at all.
+
+    Raises
+    ------
+    UnwritableError
+        If it cannot be written; the message says why and what to do.
+    """
+    with writing(path):
+        write_whole(path, lambda file: file.write(text.encode("utf-8")))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an error of the file system while the block writes a file into one that says what to do.
+
+    Raises
+    ------
+    UnwritableError
+        If the block raises an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UnwritableError(
+            f"{path} could not be written ({error.strerror or error}): make room, or choose a "
+            "folder that can be written to, and run again. What has finished is kept."
+        ) from error
+
+
+def quarantine_result(path: Path) -> Path:
+    """Rename a file that is no result, so that its unit can run again and nothing is lost.
+
+    Parameters
+    ----------
+    path : Path
+        A file that :func:`read_result` refuses.
+
+    Returns
+    -------
+    Path
+        ``<name>.corrupt-<n>`` beside it, n being the first number that is free.
+
+    Raises
+    ------
+    UnwritableError
+        If it cannot be renamed.
+    """
+    numbers = itertools.count(1)
+    free = next(
+        place for n in numbers if not (place := path.with_name(f"{path.name}.corrupt-{n}")).exists()
+    )
+    try:
+        return path.rename(free)
+    except OSError as error:
+        raise UnwritableError(
+            f"{path} is no result, and could not be renamed to {free.name} ({error.strerror}): "
+            "make its folder writable and run again."
+        ) from error
 
 
 def read_result(path: Path) -> UnitResult:
@@ -478,10 +562,12 @@ def read_result(path: Path) -> UnitResult:
         where = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise ResultFileError(
             f"{path} is not a result of schema {SCHEMA_VERSION} ({where}: {first['msg']}). "
-            "It was cut off or written by something else: delete it and run the suite again."
+            "It was cut off or written by something else: run the suite again, which puts it aside."
         ) from error
     except UnicodeDecodeError as error:
-        raise ResultFileError(f"{path} is not a text file: delete it and run again.") from error
+        raise ResultFileError(
+            f"{path} is not a text file: run the suite again, which puts it aside."
+        ) from error
 
 
 def result_paths(folder: Path) -> list[Path]:

@@ -69,6 +69,11 @@ class Run:
         return [dataset for dataset in self.datasets if dataset.record.id in needed]
 
     @property
+    def unreadable(self) -> list[Pending]:
+        """The pending units in whose place something lies that is no result."""
+        return [item for item in self.pending if item.reason == "unreadable"]
+
+    @property
     def text_datasets(self) -> set[str]:
         """Ids of the data sets whose texts a pending unit reads."""
         specs = [item.unit.spec for item in self.pending]
@@ -176,10 +181,12 @@ def make_tasks(
     folder: Path,
     threads: int,
     device: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> list[Task]:
-    """Return the tasks of pending units."""
+    """Return the tasks of pending units, with paths that hold in workers started elsewhere."""
+    place = folder.resolve()
     return [
-        Task(item.unit, sources[item.unit.spec.dataset.id], folder, threads, device)
+        Task(item.unit, sources[item.unit.spec.dataset.id], place, threads, device, tuple(plugins))
         for item in pending
     ]
 

@@ -47,6 +47,8 @@ class Selection:
     model : str or None
         Another pretrained model for every kept classifier that has one: ``minilm``, a folder, or a
         name on the hub.
+    plugins : sequence of str
+        Plugins beside those of the suite, each ``module:function``.
     """
 
     suite: str
@@ -59,6 +61,7 @@ class Selection:
     minority: Sequence[str] = field(default=())
     prevalence: float | None = None
     model: str | None = None
+    plugins: Sequence[str] = field(default=())
 
 
 def select_suite(selection: Selection) -> Suite:
@@ -80,6 +83,8 @@ def select_suite(selection: Selection) -> Suite:
         If an option names something unknown, or the suite is wrong.
     """
     raw = apply_overrides(read_suite(selection.suite), selection.overrides)
+    if selection.plugins:
+        raw["plugins"] = [*raw.get("plugins", ()), *selection.plugins]
     if selection.seeds is not None:
         raw = _with_seeds(raw, selection.seeds)
     if selection.encoder is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final, Literal, Self
 
@@ -14,6 +14,7 @@ from benchmarks.fillings import Fillings
 from benchmarks.hub_data import EmbeddingsOptions, HubOptions
 from benchmarks.methods import nested_method
 from benchmarks.out_of_distribution import OutOfDistributionEntry, check_ids
+from benchmarks.plugins import classifier_fingerprint, strategies_fingerprint
 from benchmarks.results import ClassifierRecord, MethodRecord, ProtocolRecord
 from benchmarks.side_classifiers import nested_classifier
 from benchmarks.suggestions import SuiteError
@@ -327,6 +328,8 @@ class Suite(_Entry):
         experiment that is out of scope has nothing to run.
     published : Publication or None
         The published experiment that it repeats, with its numbers.
+    plugins : tuple of str
+        Plugins that it needs, each ``module:function``, see :mod:`benchmarks.plugins`.
     """
 
     name: str
@@ -344,6 +347,7 @@ class Suite(_Entry):
     classifiers: dict[str, ClassifierEntry] = Field(default_factory=dict)
     methods: dict[str, MethodEntry] = Field(default_factory=dict)
     published: Publication | None = None
+    plugins: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -427,7 +431,12 @@ class Suite(_Entry):
     def classifier_records(self) -> list[ClassifierRecord]:
         """Return the classifiers as results describe them."""
         return [
-            ClassifierRecord(id=name, kind=entry.kind, params=entry.params)
+            ClassifierRecord(
+                id=name,
+                kind=entry.kind,
+                params=entry.params,
+                plugin=classifier_fingerprint(entry.kind),
+            )
             for name, entry in self.classifiers.items()
         ]
 
@@ -515,6 +524,7 @@ def method_record(name: str, entry: MethodEntry, dataset: Sequence[str] = ()) ->
         base=entry.base,
         params={key: _resolved(key, value, dataset) for key, value in params.items()},
         ablation=entry.ablation,
+        plugin=strategies_fingerprint(_strategies(entry, params)),
     )
 
 
@@ -526,3 +536,9 @@ def _resolved(name: str, value: Any, dataset: Sequence[str]) -> Any:  # noqa: AN
         record = ClassifierRecord(id=name, kind=value.kind, params=value.params)
         return nested_classifier(record)
     return value
+
+
+def _strategies(entry: MethodEntry, params: Mapping[str, Any]) -> list[str | None]:
+    """Return the names of all strategies that a method is made of."""
+    nested = [value for value in params.values() if isinstance(value, MethodEntry)]
+    return [name for each in (entry, *nested) for name in (each.strategy, each.base)]

@@ -17,9 +17,14 @@ from benchmarks.environment import describe_environment
 from benchmarks.loop import UnitData, prepare_data, run_unit, summarize
 from benchmarks.noise import RECOMMENDED
 from benchmarks.out_of_distribution import OtherTestSet
+from benchmarks.plugins import load_plugins
 from benchmarks.results import ErrorRecord, UnitResult, UnitSpec, canonical_json, write_result
 from benchmarks.text_files import read_texts
 from benchmarks.units import Unit
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker ended in the middle of a unit: killed, out of memory, or crashed."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Task:
         Threads that it may use.
     device : str or None
         Where classifiers are trained.
+    plugins : tuple of str
+        What the worker loads first, see :mod:`benchmarks.plugins`.
     """
 
     unit: Unit
@@ -77,6 +84,7 @@ class Task:
     results: Path
     threads: int
     device: str | None = None
+    plugins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,7 @@ def execute(task: Task) -> Outcome:
     """
     start = time.perf_counter()
     try:
+        load_plugins(task.plugins)
         with limited_threads(task.threads):
             result = _passed(task)
     except Exception as error:  # the run goes on: the file tells what happened
@@ -126,6 +135,27 @@ def failed_result(task: Task, error: BaseException) -> UnitResult:
         environment=describe_environment(task.threads, task.device),
         error=record,
     )
+
+
+def lost_unit(task: Task, death: BaseException) -> Outcome:
+    """Write the result of a unit that has killed its worker twice.
+
+    Parameters
+    ----------
+    task : Task
+        The unit.
+    death : BaseException
+        What is known of its last end.
+
+    Returns
+    -------
+    Outcome
+        Failed.
+    """
+    error = WorkerDiedError(f"the worker died twice in this unit, the last time: {death}")
+    error.__cause__ = death
+    write_result(failed_result(task, error), task.results)
+    return Outcome(task.unit.spec, "failed", 0.0, f"{type(error).__name__}: {error}")
 
 
 def _passed(task: Task) -> UnitResult:

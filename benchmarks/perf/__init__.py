@@ -11,6 +11,7 @@ from benchmarks.perf.classifier import classifier as measure_classifier
 from benchmarks.perf.diversity import diversity as measure_diversity
 from benchmarks.perf.dynamics import dynamics as measure_dynamics
 from benchmarks.perf.report import report as measure_report
+from benchmarks.perf.scaling import scaling as measure_scaling
 from benchmarks.perf.selection import selection as measure_selection
 
 app = typer.Typer(help="Measure speed: ours and the peer's in one run.", no_args_is_help=True)
@@ -21,4 +22,5 @@ app.command("diversity")(measure_diversity)
 app.command("dynamics")(measure_dynamics)
 app.command("lora")(measure_lora)
 app.command("report")(measure_report)
+app.command("scaling")(measure_scaling)
 app.command("selection")(measure_selection)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from small_text.vector_indexes import VectorIndex
 
+from small_text_ext._extras import require_extra
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.indexes import ExactIndex, HNSWIndex, LiveIndex
 
@@ -42,6 +43,8 @@ class PoolSearch:
     ------
     ValueError, TypeError
         If ``index`` is neither a known name nor an index.
+    MissingExtraError
+        If it is "hnsw", and hnswlib is not installed.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class PoolSearch:
             raise ValueError(f"index is {index!r}: pass 'exact', 'hnsw' or a VectorIndex.")
         if not isinstance(index, str | VectorIndex):
             raise TypeError(f"index is {index!r}: pass 'exact', 'hnsw' or a VectorIndex.")
+        if index == "hnsw":  # not at the first search, which may come hours later
+            require_extra("hnswlib", "hnsw")
         self.embeddings = embeddings
         self.given = index
         self._index: VectorIndex | None = None

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -14,7 +17,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app, make_console
-from benchmarks.results import iterate_results, read_result, result_paths, stable_content
+from benchmarks.results import (
+    UnitResult,
+    iterate_results,
+    read_result,
+    result_paths,
+    stable_content,
+)
 from tests.tiny_models import tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -78,8 +87,85 @@ def test_what_changed_is_run_again_and_said(suite_file: Path, tmp_path: Path) ->
     again = invoke("run", suite_file, *one, "--set", "query_size=6")
     assert "1 specification changed since they ran, run again" in plain(again)
     assert [record.num_labeled for record in next(iterate_results(tmp_path)).rounds] == [12, 18, 24]
-    next(iter(result_paths(tmp_path))).write_text("{")
-    assert "1 result file cut off" in plain(invoke("run", suite_file, *one))
+
+
+def test_what_is_no_result_is_put_aside_and_run_again(suite_file: Path, tmp_path: Path) -> None:
+    one = ("--out", tmp_path, "--method", "random", "--seeds", 1)
+    assert invoke("run", suite_file, *one).exit_code == 0
+    (path,) = result_paths(tmp_path)
+    whole = path.read_text()
+    for number, broken in enumerate(("{", whole[:-40]), start=1):
+        path.write_text(broken)
+        said = plain(invoke("run", suite_file, *one))
+        assert "1 result file cut off or foreign, put aside and run again" in said
+        assert f"it is kept as seed-0.json.corrupt-{number}" in said
+        assert path.with_name(f"seed-0.json.corrupt-{number}").read_text() == broken
+        assert stable_content(read_result(path)) == stable_content(
+            UnitResult.model_validate_json(whole)
+        )
+    assert result_paths(tmp_path) == [path]
+
+
+def test_a_full_disk_ends_the_run_and_what_has_finished_stays(
+    suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = 2  # the list of units, and one result
+
+    def fsync(number: int) -> None:
+        nonlocal room
+        room -= 1
+        if room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    arguments = ("run", suite_file, "--seeds", 1, "--out", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("small_text_ext._files.os.fsync", fsync)
+        result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "seed-0.json could not be written (No space left on device): make room" in plain(result)
+    assert "Traceback" not in result.output
+    (kept,) = result_paths(tmp_path)
+    assert read_result(kept).status == "passed"
+    assert not list(tmp_path.rglob("*.part")), "a part of a file is left"
+    assert "1 done, 2 to run" in plain(invoke(*arguments))
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_before_the_first_unit(
+    suite_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    result = invoke("run", suite_file, "--out", tmp_path / "file" / "results")
+    assert result.exit_code == 2
+    assert "could not be written (Not a directory)" in plain(result)
+    assert "[1/6]" not in plain(result)
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing", "extra"),
+    [
+        (("--backend", "dask"), "distributed", "dask"),
+        (("--backend", "ray"), "ray", "ray"),
+        (("--track", "tensorboard"), "tensorboard", "tensorboard"),
+        (("--set", "methods.noise-detection.noise=0.1"), "cleanlab", "bench"),
+        (("--set", "methods.anchoral.index=hnsw"), "hnswlib", "hnsw"),
+        (("--classifier", "lora"), "peft", "lora"),
+        (("--classifier", "setfit"), "setfit", "setfit"),
+        (("--dataset", "hub:nobody/nothing"), "datasets", "bench"),
+    ],
+)
+def test_a_missing_package_ends_the_run_before_the_first_unit(
+    changes: tuple[str, ...],
+    missing: str,
+    extra: str,
+    suite_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    result = invoke("run", suite_file, *changes, "--out", tmp_path)
+    assert result.exit_code == 2, result.output
+    assert f'pip install "small-text-ext[{extra}]"' in plain(result)
+    assert not result_paths(tmp_path)
 
 
 def test_a_failed_unit_is_recorded_and_the_run_goes_on(suite_file: Path, tmp_path: Path) -> None:
@@ -179,6 +265,19 @@ def test_list_names_everything() -> None:
         (("run", "dmo"), "Did you mean 'demo'"),
         (("run", "demo", "--method", "anchral"), "Did you mean 'anchoral'"),
         (("run", "demo", "--set", "round=3"), "Did you mean 'rounds'"),
+        (("run", "demo", "--set", "datasets.0.max_text=3"), "Did you mean 'max_texts'"),
+        (("run", "demo", "--set", "encoder.nam=minilm"), "Did you mean 'name'"),
+        (("run", "demo", "--set", "classifiers.mpl.lr=1"), "Did you mean 'mlp'"),
+        (("run", "demo", "--set", "classifiers.mlp.lrr=1"), "Did you mean 'lr'"),
+        (("run", "demo", "--set", "methods.anchral.num_anchors=3"), "Did you mean 'anchoral'"),
+        (("run", "demo", "--set", "methods.anchoral.num_anchor=3"), "Did you mean 'num_anchors'"),
+        (("run", "demo", "--set", "published.sourc=x"), "Did you mean 'source'"),
+        (("run", "demo", "--plugin", "nowhere:register"), "there is no module nowhere"),
+        (("run", "demo", "--backend", "dusk"), "Did you mean 'dask'"),
+        (("run", "demo", "--address", "tcp://127.0.0.1:1"), "add --backend dask"),
+        (("run", "demo", "--track", "wandbb"), "Did you mean 'wandb'"),
+        (("compare", "/nowhere"), "compare takes two folders"),
+        (("export", "/nowhere", "--out", "x.parquet"), "not a folder of results"),
         (("run", "demo", "--dataset", "csv:/nowhere/x.csv"), "no such file"),
         (("status", "/nowhere"), "not a folder of results: run `python -m benchmarks run"),
         (("report", "/nowhere"), "not a folder of results"),
@@ -285,6 +384,26 @@ def test_what_has_finished_outlives_the_run(
     assert all(path.read_bytes() == content for path, content in kept.items())
     for expected in iterate_results(finished):
         got = read_result(tmp_path / expected.spec.relative_path)
+        assert stable_content(got) == stable_content(expected)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_with_the_same_results(
+    suite_file: Path, finished: Path, tmp_path: Path
+) -> None:
+    moments = random.Random(0)
+    for _ in range(3):
+        process = start("run", suite_file, "--jobs", 2, "--out", tmp_path)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=moments.uniform(1, 20))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+    assert invoke("run", suite_file, "--out", tmp_path).exit_code == 0
+    names = [path.relative_to(finished) for path in result_paths(finished)]
+    assert [path.relative_to(tmp_path) for path in result_paths(tmp_path)] == names
+    for name in names:
+        got, expected = read_result(tmp_path / name), read_result(finished / name)
         assert stable_content(got) == stable_content(expected)
 
 

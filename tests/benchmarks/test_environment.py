@@ -20,6 +20,9 @@ def test_the_machine_and_its_packages_are_described() -> None:
     assert (place.threads, place.device) == (3, "auto")
     assert str(os.cpu_count()) in place.cpu or place.cpu == platform.machine()
     assert before <= datetime.fromisoformat(place.finished_at) <= datetime.now(UTC)
+    assert place.system.startswith(platform.system())
+    assert (place.gpu is None) is not torch.cuda.is_available()
+    assert describe_environment(1, "cpu").gpu is None
     assert describe_environment(1, "cuda").device == "cuda"
 
 

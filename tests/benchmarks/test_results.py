@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from benchmarks.results import (
     RoundRecord,
     UnitResult,
     UnitSpec,
+    UnwritableError,
     iterate_results,
+    quarantine_result,
     read_result,
     spec_hash,
     stable_content,
@@ -166,22 +170,6 @@ def test_a_missing_folder_says_how_to_fill_it(tmp_path: Path) -> None:
         list(iterate_results(tmp_path / "nothing"))
 
 
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write_result(make_result(), tmp_path)
-    before = path.read_bytes()
-
-    def full_disk(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Path, "replace", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        write_result(make_result(2.0), tmp_path)
-    assert path.read_bytes() == before
-    assert [file.name for file in path.parent.iterdir()] == ["seed-0.json"]
-
-
 def test_a_path_as_a_name_stays_below_the_folder() -> None:
     path = unit_path("..", "csv:/data/../x.csv", "sklearn:NB", "a/b", 3)
     assert len(path.parts) == 5
@@ -220,3 +208,64 @@ def test_a_model_survives_the_disk(tmp_path: Path) -> None:
     spec = make_spec(classifier=ClassifierRecord(id="x", kind="transformer", model=model))
     path = write_result(make_result(spec=spec), tmp_path)
     assert read_result(path).spec.classifier.model == model
+
+
+OLD_RESULTS = Path(__file__).parent / "old_results" / "schema-1"
+EXPERIMENTS = {
+    "anchoral": "AnchorAL",
+    "batch-selection": "BatchSelection",
+    "full-data": "full-data",
+    "labeled-sample": "LabeledSample",
+    "noise-detection": "NoiseDetection",
+    "random": "RandomSampling",
+    "subset": "MapSubset",
+    "zero-shot": "ZeroShot",
+}
+"""Files of one tiny run of each kind, as the runner wrote them at revision 1388457."""
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_old_results_stay_readable_and_keep_their_hashes(name: str) -> None:
+    result = read_result(OLD_RESULTS / f"{name}.json")
+    assert result.status == "passed"
+    assert result.spec.method.strategy == EXPERIMENTS[name]
+    assert result.rounds
+    # A changed hash would run everything again that lies on disks already.
+    version = result.environment.packages["small-text-ext"]
+    assert spec_hash(result.spec, version) == result.spec_hash
+
+
+def test_old_results_of_every_kind_are_there() -> None:
+    assert {path.stem for path in OLD_RESULTS.iterdir()} == {*EXPERIMENTS, "failed"}
+    failed = read_result(OLD_RESULTS / "failed.json")
+    assert failed.error is not None
+    assert read_result(OLD_RESULTS / "random.json").rounds[0].epochs
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"schema_version": 2}', "\udcff"])
+def test_what_is_no_result_is_renamed_and_nothing_is_overwritten(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "seed-0.json"
+    for number in (1, 2):
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(ResultFileError, match="run the suite again, which puts it aside"):
+            read_result(path)
+        assert quarantine_result(path) == tmp_path / f"seed-0.json.corrupt-{number}"
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("target", [(os, "fsync"), (Path, "replace")], ids=["write", "replace"])
+def test_a_disk_that_is_full_leaves_the_old_file_whole(
+    target: tuple[Any, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_result(make_result(), tmp_path)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(*target, full)
+    with pytest.raises(UnwritableError, match=r"seed-0\.json could not be written \(No space left"):
+        write_result(make_result(seconds=2.0), tmp_path)
+    assert path.read_bytes() == before
+    assert [found.name for found in path.parent.iterdir()] == [path.name]

@@ -152,3 +152,15 @@ def test_pairs_of_texts_reach_classifiers_and_encoder(local_hub: LocalHub, tmp_p
     assert len(embeddings) == len(data)
     for task in make_tasks(run.pending, sources, tmp_path, threads=1, device="cpu"):
         assert execute(task).status == "passed"
+
+
+def test_tasks_have_paths_that_hold_in_workers_started_elsewhere(
+    suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = prepare(suite_file, Path("results"))
+    sources = encode_pending(run, show_progress=False)
+    tasks = make_tasks(run.pending, sources, Path("results"), 1, None, ["a:b"])
+    assert {task.results for task in tasks} == {tmp_path.resolve() / "results"}
+    assert all(task.source.embeddings.is_absolute() for task in tasks)
+    assert {task.plugins for task in tasks} == {("a:b",)}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from small_text.vector_indexes import HNSWIndex as HostHNSWIndex
 from small_text.vector_indexes import KNNIndex
 
 from small_text_ext import ExactIndex, HNSWIndex, PoolEmbeddings
+from small_text_ext._extras import MissingExtraError
 from small_text_ext.pool.search import PoolSearch
 from small_text_ext.pool.storage import ChunkStore
 
@@ -142,6 +144,15 @@ def test_another_index_is_refused(
 ) -> None:
     with pytest.raises(error, match="pass 'exact', 'hnsw' or a VectorIndex"):
         PoolSearch(pool, index)
+
+
+def test_an_index_without_its_package_is_refused_before_the_first_search(
+    pool: PoolEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+    with pytest.raises(MissingExtraError, match=r"small-text-ext\[hnsw\]"):
+        PoolSearch(pool, "hnsw")
+    PoolSearch(pool, "exact")
 
 
 @pytest.mark.parametrize("make", [ExactIndex, HNSWIndex])
