@@ -402,7 +402,10 @@ def without_small_classes(dataset: LabeledTexts, min_class_size: int | None) -> 
 
 
 def limit_texts(
-    dataset: LabeledTexts, max_texts: int | None, keep: Sequence[str] = ()
+    dataset: LabeledTexts,
+    max_texts: int | None,
+    keep: Sequence[str] = (),
+    min_per_class: int = 0,
 ) -> LabeledTexts:
     """Draw at most so many texts at random, the same ones every time.
 
@@ -416,6 +419,9 @@ def limit_texts(
         None, or more than there are, changes nothing.
     keep : sequence of str, default=()
         Classes whose texts all stay; only the rest is drawn.
+    min_per_class : int, default=0
+        So many texts of each class are drawn first, all where there are fewer: a twentieth of a
+        class of 20 is one text, too few for pool and test set.
 
     Returns
     -------
@@ -425,7 +431,7 @@ def limit_texts(
     Raises
     ------
     SuiteError
-        If the classes to keep are larger than ``max_texts``.
+        If what is to be kept is larger than ``max_texts``.
     """
     if max_texts is None or max_texts >= len(dataset):
         return dataset
@@ -436,6 +442,13 @@ def limit_texts(
             f"{kept.sum()}: raise max_texts, or leave keep_minority out."
         )
     order = np.random.default_rng(_SUBSAMPLE_SEED).permutation(len(dataset))
+    for label in range(len(dataset.class_names)) if min_per_class else ():
+        kept[order[dataset.labels[order] == label][:min_per_class]] = True
+    if kept.sum() > max_texts:
+        raise SuiteError(
+            f"data set '{dataset.name}': max_texts is {max_texts}, but min_per_class of "
+            f"{min_per_class} keeps {kept.sum()}: raise the former, or lower the latter."
+        )
     drawn = np.concatenate([order[kept[order]], order[~kept[order]]])[:max_texts]
     return dataset.rows(np.sort(drawn).astype(np.int64))
 

@@ -81,6 +81,8 @@ class DatasetEntry(_Entry):
         Leave out the classes with fewer texts than that.
     max_texts : int or None
         Draw so many texts first, always the same ones.
+    min_per_class : int
+        Draw so many texts of each class first, all where there are fewer.
     keep_minority : bool
         Draw them from the unwanted classes only: a slice of some thousand texts would hold a
         handful of a class of 3 in 1,000, too few for pool and test set. With a prevalence the pool
@@ -108,6 +110,7 @@ label_names, label_groups, drop_unlabeled, embeddings, fillings
     prevalence: float | None = Field(default=None, gt=0, lt=1)
     min_class_size: int | None = Field(default=None, ge=1)
     max_texts: int | None = Field(default=None, ge=1)
+    min_per_class: int = Field(default=0, ge=0)
     keep_minority: bool = False
     optional: bool = False
     max_test_majority: int | None = Field(default=None, ge=1)

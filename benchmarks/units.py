@@ -147,7 +147,8 @@ def prepare_dataset(entry: DatasetEntry) -> PreparedDataset:
     data = without_small_classes(load_texts(entry.name, entry.options), entry.min_class_size)
     if entry.wanted:
         data = against_the_rest(data, entry.wanted)
-    data = limit_texts(data, entry.max_texts, entry.wanted if entry.keep_minority else ())
+    kept = entry.wanted if entry.keep_minority else ()
+    data = limit_texts(data, entry.max_texts, kept, entry.min_per_class)
     data = limit_test_majority(data, entry.max_test_majority, entry.wanted)
     others = {
         other.id: load_other_test(other, data.class_names) for other in entry.out_of_distribution

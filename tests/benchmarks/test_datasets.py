@@ -135,6 +135,18 @@ def test_classes_that_are_kept_are_not_drawn_from() -> None:
         limit_texts(data, 7, keep=("b", "c"))
 
 
+def test_rare_classes_keep_some_texts() -> None:
+    data = make_texts([0] * 900 + [1] * 12 + [2] * 3)
+    limited = limit_texts(data, 100, min_per_class=8)
+    assert len(limited) == 100
+    counts = limited.counts()
+    assert counts["business"] >= 8
+    assert counts["tech"] == 3
+    assert set(limit_texts(data, 19, min_per_class=8).counts().values()) == {8, 3}
+    with pytest.raises(SuiteError, match="max_texts is 18, but min_per_class of 8 keeps 19"):
+        limit_texts(data, 18, min_per_class=8)
+
+
 def test_the_given_test_set_keeps_all_wanted_texts_and_some_others() -> None:
     data = make_texts([0, 1] * 100)
     is_test = np.arange(200) >= 100
