@@ -315,7 +315,7 @@ def test_a_missing_package_is_one_line(finished: Path, monkeypatch: pytest.Monke
 def test_an_error_of_ours_keeps_its_traceback(
     finished: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise error("inner")
 
     monkeypatch.setattr("benchmarks.report.render_report", broken)

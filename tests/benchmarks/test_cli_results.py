@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from benchmarks.cli import app
+from benchmarks.cli import app, console
 from benchmarks.results import write_result
 from tests.benchmarks.test_comparison import METRIC, side, unit
 
@@ -19,6 +19,12 @@ def invoke(*arguments: object) -> Result:
 
 def plain(result: Result) -> str:
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", result.output).split())
+
+
+@pytest.fixture(autouse=True)
+def wide_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 80 columns cuts the cells of a table off."""
+    monkeypatch.setattr(console, "width", 160)
 
 
 @pytest.fixture
