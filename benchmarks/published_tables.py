@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,12 +10,13 @@ from typing import Any
 
 from benchmarks.anchoral_tables import majority_f1
 from benchmarks.frames import Section
+from benchmarks.parsing import SUITES_FOLDER, read_suite
 from benchmarks.results import ProtocolRecord, RoundRecord, UnitResult
+from benchmarks.selection_tables import epochs_to_accuracy
 from benchmarks.specs import DatasetEntry, Publication, PublishedNumber, Suite
 from benchmarks.statistics import Estimate, estimate_mean, normalized_area, published_area
 from benchmarks.tables import MISSING, cell, decimal, markdown_table
 
-SUITES_FOLDER = Path(__file__).parent / "suites"
 PUBLISHED_INTRODUCTION = """\
 Ours is the mean over seeds with its 95 % bootstrap interval, the spread what the source gives.
 Differences are ours minus published; the two have other seeds and machines, and what else departs
@@ -25,6 +25,7 @@ stands above the table. "Not run" has no unit here; "no single match" fits sever
 NOT_RUN, AMBIGUOUS, NOT_MEASURED = "not run", "no single match", "not measured"
 
 _LOOP = ("rounds", "query_size", "initial_size", "initial_minority", "time_limit")
+_EPOCHS = "epochs_to_accuracy_"
 _CURVE_NAMES = {"f1": "minority_f1", "average_precision": "minority_average_precision"}
 
 
@@ -94,9 +95,9 @@ def published_suites(folder: Path = SUITES_FOLDER) -> dict[str, PublishedSuite]:
     """
     found = {}
     for path in sorted(folder.rglob("*.toml")):
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = read_suite(str(path))
         if "published" in raw:
-            name = raw.get("name", path.stem)
+            name = raw["name"]
             found[name] = PublishedSuite(name, Publication.model_validate(raw["published"]), raw)
     return found
 
@@ -194,7 +195,8 @@ def unit_measure(result: UnitResult, metric: str) -> float | None:
         A name of ``result.summary``; or, with ``final_``, ``area_`` (mean height over the labels)
         or ``published_area_`` (by rounds) before it, a metric of its rounds, of which ``f1`` and
         ``average_precision`` are those of the wanted classes and ``majority_f1`` is the mean over
-        all others; or ``query_minutes``, of all queries; or a metric of the last round.
+        all others; or ``query_minutes``, of all queries; or ``epochs_to_accuracy_<share>``, see
+        :func:`benchmarks.selection_tables.epochs_to_accuracy`; or a metric of the last round.
 
     Returns
     -------
@@ -206,6 +208,8 @@ def unit_measure(result: UnitResult, metric: str) -> float | None:
         return known
     if metric == "query_minutes":
         return sum(record.seconds.get("query", 0.0) for record in result.rounds) / 60
+    if metric.startswith(_EPOCHS):
+        return epochs_to_accuracy(result.rounds, float(metric.removeprefix(_EPOCHS)))
     minority = result.spec.dataset.minority
     for prefix in ("published_area_", "area_", "final_"):
         if metric.startswith(prefix):

@@ -150,6 +150,8 @@ def test_measures_are_those_of_rounds_where_the_summary_has_none() -> None:
     assert unit_measure(result, "final_f1") == pytest.approx(0.2)
     assert unit_measure(result, "accuracy") == 0.99
     assert unit_measure(result, "query_minutes") == pytest.approx(1.0)
+    assert unit_measure(result, "epochs_to_accuracy_0.99") == 1
+    assert unit_measure(result, "epochs_to_accuracy_0.995") is None
     assert unit_measure(result.model_copy(update={"summary": {"final_f1": 0.7}}), "final_f1") == 0.7
     rounds = tuple(
         record.model_copy(update={"per_class": {"other": {"f1": 0.5}, "radio": {"f1": 0.1}}})
