@@ -30,7 +30,7 @@ from benchmarks.labeled_samples import SampleSettings, draw_sample
 from benchmarks.measured import MeasuredFactory, MeasuredStrategy, Stopwatch
 from benchmarks.memory import peak_memory
 from benchmarks.methods import StrategyContext, build_strategy, needed_recording
-from benchmarks.metrics import evaluate_predictions, unweighted_f1
+from benchmarks.metrics import evaluate_predictions, unweighted_metrics
 from benchmarks.noise import NoiseSettings, NoiseTask, detect_noise, flip_some_labels
 from benchmarks.out_of_distribution import OtherTestSet, judge_others
 from benchmarks.results import (
@@ -494,7 +494,7 @@ class _Loop:
             epochs = _judged_epochs(classifier, data.test_labels)
             accuracies = epochs["test_accuracy"]
             metrics |= {"last_accuracy": accuracies[-1], "best_accuracy": max(accuracies)}
-        metrics |= unweighted_f1(data.test_labels, proba, data.minority)
+        metrics |= unweighted_metrics(data.test_labels, proba, data.minority)
         counts = data.counts(data.pool_labels[labeled])
         found = _found(data, counts)
         for name in found:

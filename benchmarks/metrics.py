@@ -111,8 +111,8 @@ def evaluate_predictions(
     return metrics, per_class
 
 
-def unweighted_f1(y_true: ArrayLike, proba: ArrayLike, minority: Sequence[int]) -> Metrics:
-    """Return F1 on the test set as it is, as published experiments have it.
+def unweighted_metrics(y_true: ArrayLike, proba: ArrayLike, minority: Sequence[int]) -> Metrics:
+    """Return accuracy and F1 on the test set as it is, as published experiments have them.
 
     To be compared with their numbers, not to be relied on: see the module.
 
@@ -128,25 +128,25 @@ def unweighted_f1(y_true: ArrayLike, proba: ArrayLike, minority: Sequence[int]) 
     Returns
     -------
     dict of str to float or None
-        ``unweighted_minority_f1`` and ``unweighted_majority_f1``: means over the wanted classes and
-        over all others. Empty where every class is wanted.
+        ``test_accuracy``; and where some class is not wanted, ``unweighted_minority_f1`` and
+        ``unweighted_majority_f1``: means over the wanted classes and over all others.
 
     Examples
     --------
-    >>> unweighted_f1([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], minority=[1])
-    {'unweighted_minority_f1': 0.6666666666666666, 'unweighted_majority_f1': 0.6666666666666666}
+    >>> unweighted_metrics([0, 0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]], [0, 1])
+    {'test_accuracy': 0.75}
     """
     probabilities = np.asarray(proba, dtype=np.float64)
     num_classes = probabilities.shape[1]
+    labels, predicted = np.asarray(y_true, dtype=np.intp), probabilities.argmax(axis=1)
+    found: Metrics = {"test_accuracy": float((predicted == labels).mean())}
     wanted = np.isin(np.arange(num_classes), minority)
     if wanted.all():
-        return {}
-    labels = np.asarray(y_true, dtype=np.intp)
+        return found
     ones = np.ones(len(labels))
-    f1 = _class_values(
-        _weighted_confusion(labels, probabilities.argmax(axis=1), ones, num_classes)
-    )["f1"]
+    f1 = _class_values(_weighted_confusion(labels, predicted, ones, num_classes))["f1"]
     return {
+        **found,
         "unweighted_minority_f1": _mean(f1[wanted]),
         "unweighted_majority_f1": _mean(f1[~wanted]),
     }

@@ -156,7 +156,7 @@ class PublishedComparison:
 
     def _row(self, number: PublishedNumber) -> PublishedRow:
         fitting = list(self._fitting(number))
-        if len(fitting) != 1:
+        if len(fitting) != 1 or self._leaves_open(number):
             names = (number.dataset, number.classifier, number.method)
             dataset, classifier, method = (MISSING if name is None else name for name in names)
             reason = AMBIGUOUS if fitting else NOT_RUN
@@ -165,6 +165,10 @@ class PublishedComparison:
         ours = estimate_mean(unit_measure(unit, number.metric) for unit in units)
         reason = NOT_MEASURED if ours is None else ""
         return PublishedRow(number, section.dataset, section.classifier, method, ours, reason)
+
+    def _leaves_open(self, number: PublishedNumber) -> bool:
+        """Return whether a number has no method, and the suite several: whatever of it ran."""
+        return number.method is None and len(self.suite.raw.get("methods", ())) > 1
 
     def _fitting(self, number: PublishedNumber) -> Iterator[tuple[Section, str, list[UnitResult]]]:
         for section in self.sections:

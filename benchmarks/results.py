@@ -268,8 +268,9 @@ class RoundRecord(_Record):
         ``accuracy`` and ``macro_f1``, and what :class:`benchmarks.batch_selection.Evaluation` has.
         Of a fit with a development set what :func:`benchmarks.single_fit.fit_metrics` has.
         Of frozen encoders what :func:`benchmarks.frozen_evaluation.frozen_metrics` has.
-        Where some classes are wanted and others not, ``unweighted_minority_f1`` and
-        ``unweighted_majority_f1``, on the test set as it is: what published numbers are.
+        ``test_accuracy``, and where some classes are wanted and others not,
+        ``unweighted_minority_f1`` and ``unweighted_majority_f1``, are those of the test set as it
+        is: what published numbers are.
         Of a fit on a number of labels also ``peak_memory``, in megabytes above what the process
         held before. Where epochs are judged, ``last_accuracy`` and ``best_accuracy`` over them, the
         latter by the test set itself. On each test set of another distribution

@@ -83,7 +83,7 @@ def test_winogrande_and_winograd_schemas_become_pairs(local_hub: LocalHub) -> No
         assert first != second
         assert first.split()[-2:] == second.split()[-2:] == ["was", "new"]
     options = {"config": "wsc273", "fillings": Fillings.model_validate(WINOGRAD)}
-    schemas = load_texts("hub:ErnestSDavis/winograd_wsc", options)
+    schemas = load_texts("hub:lighteval/winograd_wsc", options)
     assert schemas.second_texts is not None
     first, second = schemas.texts[0], schemas.second_texts[0]
     assert first.startswith("the goal hit the market because the goal was")
@@ -93,4 +93,4 @@ def test_winogrande_and_winograd_schemas_become_pairs(local_hub: LocalHub) -> No
 def test_a_missing_column_of_words_is_named(local_hub: LocalHub) -> None:
     options = {"config": "wsc273", "fillings": Fillings(columns=("words",), mark="_")}
     with pytest.raises(SuiteError, match=r"none of them \['words'\]: set fillings"):
-        load_texts("hub:ErnestSDavis/winograd_wsc", options)
+        load_texts("hub:lighteval/winograd_wsc", options)

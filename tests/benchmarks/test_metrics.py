@@ -17,7 +17,7 @@ from benchmarks.metrics import (
     evaluate_predictions,
     expected_calibration_error,
     prior_weights,
-    unweighted_f1,
+    unweighted_metrics,
 )
 
 NAMES = ["rest", "radio", "video"]
@@ -203,11 +203,12 @@ def test_wrong_arguments_are_named(changes: dict[str, object], message: str) -> 
 def test_f1_on_the_test_set_as_it_is_is_that_of_scikit_learn() -> None:
     labels, proba = _predictions([40, 30, 20])
     expected = f1_score(labels, proba.argmax(axis=1), average=None)
-    found = unweighted_f1(labels, proba, [1, 2])
+    found = unweighted_metrics(labels, proba, [1, 2])
     assert found["unweighted_minority_f1"] == pytest.approx(expected[1:].mean())
     assert found["unweighted_majority_f1"] == pytest.approx(expected[0])
-    assert unweighted_f1(labels, proba, [0, 1, 2]) == {}
-    absent = unweighted_f1(labels[labels != 2], proba[labels != 2], [1, 2])
+    right = float((proba.argmax(axis=1) == labels).mean())
+    assert unweighted_metrics(labels, proba, [0, 1, 2]) == {"test_accuracy": right}
+    absent = unweighted_metrics(labels[labels != 2], proba[labels != 2], [1, 2])
     assert absent["unweighted_minority_f1"] == pytest.approx(
         f1_score(labels[labels != 2], proba[labels != 2].argmax(axis=1), average=None)[1]
     )
