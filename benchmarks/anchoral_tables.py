@@ -107,9 +107,10 @@ class Reached:
 def runs_of(section: Section) -> Runs:
     """Return the runs of each method that asks for labels, in the order of the files."""
     found: dict[str, list[UnitResult]] = {}
+    names = dict(zip(map(id, section.results), section.method_names, strict=True))
     for result in section.learning:
         if not result.is_ceiling:
-            found.setdefault(result.spec.method.id, []).append(result)
+            found.setdefault(names[id(result)], []).append(result)
     return found
 
 

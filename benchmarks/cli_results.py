@@ -77,7 +77,7 @@ def compare(
     found = compare_sides(left, right, metric, direction, by_method=methods is None)
     console.print(_table(found))
     if found.unpaired:
-        console.print(f"{found.unpaired} units passed on one side only.", style="dim")
+        console.print(f"{found.unpaired} units have it on one side only.", style="dim")
     dropped = [] if tolerance is None else found.dropped(tolerance)
     for row in dropped:
         name = f"{row.dataset} / {row.classifier} / {row.method}"
@@ -86,11 +86,14 @@ def compare(
             f"{tolerance:g}",
             soft_wrap=True,
         )
+    lost = () if tolerance is None else found.lost
+    for name in lost:
+        console.print(f"[red]lost[/red] {escape(name)}: no {metric} in B", soft_wrap=True)
     if out is not None:
         content = {**found.content(), "tolerance": tolerance, "dropped": len(dropped)}
         write_text(out, json.dumps(content, indent=1) + "\n")
         console.print(f"json: {out}", soft_wrap=True)
-    raise typer.Exit(EXIT_FAILED if dropped else 0)
+    raise typer.Exit(EXIT_FAILED if dropped or lost else 0)
 
 
 def _on_datasets(side: Side, datasets: Sequence[str]) -> Side:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.results import UnitResult, iterate_results
+from benchmarks.results import SeedRecord, UnitResult, iterate_results
 from benchmarks.statistics import (
     Estimate,
     estimate_mean,
@@ -22,7 +22,10 @@ Key = tuple[str, ...]
 
 DEFAULT_METRIC = "area_macro_f1"
 
-_LOWER_IS_BETTER = ("seconds_", "ece", "loss", "memory")
+_LOWER_IS_BETTER = (
+    *("seconds_", "ece", "loss", "memory", "selected_noisy", "selected_irrelevant"),
+    *("second_accuracy", "second_within_accuracy"),
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,9 @@ class Comparison:
     rows : tuple of ComparisonRow
         In the order of names.
     unpaired : int
-        Units that passed on one side only.
+        Units that have the metric on one side only.
+    lost : tuple of str
+        Those of them that have it on the first side only.
     """
 
     first: str
@@ -105,6 +110,7 @@ class Comparison:
     better: Better
     rows: tuple[ComparisonRow, ...]
     unpaired: int
+    lost: tuple[str, ...] = ()
 
     def dropped(self, tolerance: float) -> list[ComparisonRow]:
         """Return the rows in which the second side is worse by more than that."""
@@ -185,7 +191,8 @@ def compare_sides(
     Raises
     ------
     SuiteError
-        If no units are pairs, the metric is unknown, or a pair is of different data.
+        If no units are pairs, the metric is unknown or was measured in no pair, or a pair is of
+        different data or seeds.
     """
     with_suite = any(len({r.spec.suite for r in side.results}) > 1 for side in (first, second))
     ours, theirs = (_by_key(side, by_method, with_suite) for side in (first, second))
@@ -203,9 +210,18 @@ def compare_sides(
     rows = _rows(values[0], values[1], chosen, name)
     if not rows:
         known = {name for key in shared for name in ours[key].summary}
+        if metric in known:
+            raise SuiteError(f"{metric} was measured in no pair of units: choose another --metric.")
         raise unknown_name("metric of these results", metric, known)
-    unpaired = len(ours.keys() ^ theirs.keys())
-    return Comparison(first.name, second.name, metric, chosen, _corrected(rows), unpaired)
+    here, there = _measured(ours, metric), _measured(theirs, metric)
+    lost = [ours[key].spec.name for key in sorted(here - there)]
+    return Comparison(
+        first.name, second.name, metric, chosen, _corrected(rows), len(here ^ there), tuple(lost)
+    )
+
+
+def _measured(results: Mapping[tuple[Key, int], UnitResult], metric: str) -> set[tuple[Key, int]]:
+    return {key for key, result in results.items() if result.summary.get(metric) is not None}
 
 
 def _by_key(side: Side, by_method: bool, with_suite: bool) -> dict[tuple[Key, int], UnitResult]:
@@ -227,6 +243,22 @@ def _check_data(first: UnitResult, second: UnitResult) -> None:
             f"{prints[0][:12]} in one and {prints[1][:12]} in the other. Run one of them again on "
             "the other's data, or compare the other data sets alone with --dataset."
         )
+    drawn = [
+        (spec.seed, spec.dataset.prevalence, spec.protocol.test_size)
+        for spec in (first.spec, second.spec)
+    ]
+    if drawn[0] != drawn[1]:
+        raise SuiteError(
+            f"{first.spec.name} is no pair: seeds, prevalence and share of the test set are "
+            f"{_drawn_words(drawn[0])} in one and {_drawn_words(drawn[1])} in the other, so that "
+            "the two have other splits. Run one of them again as the other ran."
+        )
+
+
+def _drawn_words(drawn: tuple[SeedRecord, float | None, float]) -> str:
+    seed, prevalence, test_size = drawn
+    shown = "as it came" if prevalence is None else f"{prevalence:g}"
+    return f"({seed.data}, {seed.model}, {seed.query}), {shown} and {test_size:g}"
 
 
 def _values(

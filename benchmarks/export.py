@@ -48,12 +48,13 @@ def flatten_record(record: BaseModel, prefix: str = "") -> dict[str, Any]:
      'method.ablation': False, 'method.plugin': None}
     """
     row: dict[str, Any] = {}
+    plain = record.model_dump(mode="json")
     for name in type(record).model_fields:
         value = getattr(record, name)
         if isinstance(value, BaseModel):
             row |= flatten_record(value, f"{prefix}{name}.")
         else:
-            row[prefix + name] = _scalar(value)
+            row[prefix + name] = _scalar(plain.get(name, value))
     return row
 
 

@@ -309,7 +309,7 @@ def _labels(
     source: _Source, options: HubOptions, column: str
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if options.label_groups is not None:
-        return _grouped_labels(source, options.label_groups, column)
+        return _grouped_labels(source, options.label_groups, column, options.drop_unlabeled)
     hint = (
         "neither a text nor a number. Drop such rows, choose another column with label_column, or "
         "make classes of lists with label_groups."
@@ -318,7 +318,11 @@ def _labels(
     feature = source.splits[source.used[0]].features[column]
     names = options.label_names or getattr(feature, "names", None)
     if names is None:
-        return encode_labels([str(value) for value in values])
+        unlabeled = [options.drop_unlabeled and value == _UNLABELED for value in values]
+        kept = np.flatnonzero(~np.asarray(unlabeled))
+        labels = np.full(len(values), _UNLABELED, dtype=np.int64)
+        labels[kept], found = encode_labels([str(values[row]) for row in kept])
+        return labels, found
     return _numbered_labels(source.name, values, tuple(names)), tuple(names)
 
 
@@ -333,7 +337,7 @@ def _numbered_labels(name: str, values: list[Any], names: tuple[str, ...]) -> ND
 
 
 def _grouped_labels(
-    source: _Source, groups: Mapping[str, Sequence[int | str]], column: str
+    source: _Source, groups: Mapping[str, Sequence[int | str]], column: str, drop_unlabeled: bool
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if OTHERS in groups:
         raise SuiteError(
@@ -344,9 +348,19 @@ def _grouped_labels(
     place = {value: label for label, values in enumerate(groups.values()) for value in values}
     hint = "neither a text, a number nor a list of them. Drop such rows."
     items = source.values(column, lambda value: isinstance(value, list) or _is_cell(value), hint)
-    lists = (item if isinstance(item, list) else [item] for item in items)
+    lists = [item if isinstance(item, list) else [item] for item in items]
+    known = {value for values in lists for value in values}
+    for name, values in groups.items():
+        if known.isdisjoint(values):
+            raise SuiteError(
+                f"label_groups of {source.name} gathers {list(values)} under '{name}', none of "
+                f"which column '{column}' has: it holds such values as "
+                f"{sorted(known, key=str)[:5]}."
+            )
     labels = [
-        max((place[value] for value in values if value in place), default=len(groups))
+        _UNLABELED
+        if drop_unlabeled and values == [_UNLABELED]
+        else max((place[value] for value in values if value in place), default=len(groups))
         for values in lists
     ]
     return np.asarray(labels, dtype=np.int64), (*groups, OTHERS)

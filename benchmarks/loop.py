@@ -489,10 +489,10 @@ class _Loop:
                 pool_prior=data.pool_prior,
             )
             metrics |= self._other_accuracies(classifier)
-        epochs: dict[str, tuple[float, ...]] = {}
+        epochs: dict[str, tuple[float | None, ...]] = {}
         if _judges_epochs(self.spec):
             epochs = _judged_epochs(classifier, data.test_labels)
-            accuracies = epochs["test_accuracy"]
+            accuracies = [value or 0.0 for value in epochs["test_accuracy"]]
             metrics |= {"last_accuracy": accuracies[-1], "best_accuracy": max(accuracies)}
         metrics |= unweighted_metrics(data.test_labels, proba, data.minority)
         counts = data.counts(data.pool_labels[labeled])
@@ -628,8 +628,8 @@ def _judges_epochs(spec: UnitSpec) -> bool:
 def _judged_epochs(
     classifier: Any,  # noqa: ANN401
     labels: Labels,
-) -> dict[str, tuple[float, ...]]:
-    """Return losses and accuracies after each epoch of a classifier's fit."""
+) -> dict[str, tuple[float | None, ...]]:
+    """Return losses and accuracies after each epoch of a fit, None for what is not finite."""
     from scipy.special import log_softmax
 
     logits = np.asarray(classifier.recorder.logits, dtype=np.float64)
@@ -642,7 +642,11 @@ def _judged_epochs(
         "test_loss": losses,
         "test_accuracy": accuracies,
     }
-    return {name: tuple(map(float, values)) for name, values in found.items() if len(values)}
+    return {
+        name: tuple(float(value) if np.isfinite(value) else None for value in values)
+        for name, values in found.items()
+        if len(values)
+    }
 
 
 def _seeded(seed: int, number: int) -> Any:  # noqa: ANN401 - a context manager

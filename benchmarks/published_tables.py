@@ -177,14 +177,14 @@ class PublishedComparison:
             if number.classifier not in (None, section.classifier):
                 continue
             for method, units in _by_method(section).items():
-                if number.method in (None, method):
+                if number.method in (None, units[0].spec.method.id):
                     yield section, method, units
 
 
 def _by_method(section: Section) -> dict[str, list[UnitResult]]:
     found: dict[str, list[UnitResult]] = {}
-    for result in section.results:
-        found.setdefault(result.spec.method.id, []).append(result)
+    for name, result in zip(section.method_names, section.results, strict=True):
+        found.setdefault(name, []).append(result)
     return found
 
 

@@ -307,8 +307,8 @@ class RoundRecord(_Record):
         Gradient steps so far, where the rounds are the epochs of one fit.
     epochs : dict of str to tuple of float
         Where epochs are judged: ``train_loss``, ``validation_loss`` (where there is a validation
-        set), ``test_loss`` and ``test_accuracy`` after each epoch of the fit. Left out of the file
-        where there are none.
+        set), ``test_loss`` and ``test_accuracy`` after each epoch of the fit, None for a loss that
+        is not finite. Left out of the file where there are none.
     """
 
     round: int
@@ -324,7 +324,7 @@ class RoundRecord(_Record):
     picks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     step: int | None = None
-    epochs: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    epochs: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
     def _without_missing_epochs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -569,6 +569,8 @@ def read_result(path: Path) -> UnitResult:
         raise ResultFileError(
             f"{path} is not a text file: run the suite again, which puts it aside."
         ) from error
+    except OSError as error:
+        raise ResultFileError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def result_paths(folder: Path) -> list[Path]:

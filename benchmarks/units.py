@@ -378,7 +378,9 @@ def _reason(unit: Unit, path: Path) -> Reason | None:
         return "new"
     try:
         result = read_result(path)
-    except ResultFileError:
+    except ResultFileError as error:
+        if isinstance(error.__cause__, OSError):  # it may be a good one
+            raise
         return "unreadable"
     if result.spec_hash != unit.hash:
         return "changed"

@@ -402,5 +402,9 @@ def sentence_model(folder: Path, pooling: str = "mean", max_length: int = 8, *mo
 
 
 def sentence_module(name: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-    """Make a module of sentence-transformers, by the path that all its versions know."""
-    return getattr(import_module("sentence_transformers.models"), name)(*args, **kwargs)
+    """Make a module of sentence-transformers, by the path that all its versions know.
+
+    Its weights are the same whatever ran before.
+    """
+    with preserved_global_state(0, torch=True):
+        return getattr(import_module("sentence_transformers.models"), name)(*args, **kwargs)

@@ -55,6 +55,15 @@ def test_a_drop_beyond_the_tolerance_is_exit_code_1(folders: tuple[Path, Path]) 
     assert invoke(*swapped).exit_code == 0
 
 
+def test_units_that_are_lost_are_exit_code_1(folders: tuple[Path, Path]) -> None:
+    next(folders[1].rglob("random/seed-0.json")).unlink()
+    arguments = ("compare", *folders, "--metric", METRIC)
+    assert invoke(*arguments).exit_code == 0
+    lost = invoke(*arguments, "--tolerance", 1)
+    assert lost.exit_code == 1
+    assert "lost sections:radio / mlp / random / seed 0: no final_macro_f1 in B" in plain(lost)
+
+
 def test_numbers_go_to_a_json_file(folders: tuple[Path, Path], tmp_path: Path) -> None:
     path = tmp_path / "out" / "comparison.json"
     options = ("--metric", METRIC, "--tolerance", 0.01, "--json", path)
@@ -72,7 +81,7 @@ def test_methods_and_data_sets_can_be_named(folders: tuple[Path, Path]) -> None:
     found = invoke(*arguments, "--dataset", "sections:radio")
     assert found.exit_code == 0, found.output
     assert "+0.1000" in found.output
-    assert "units passed on one side only" in plain(found)
+    assert "2 units have it on one side only" in plain(found)
     other = invoke(*arguments, "--dataset", "sections:radoi")
     assert other.exit_code == 2
     assert "Did you mean 'sections:radio'" in plain(other)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +68,42 @@ def test_a_drop_is_a_rise_where_lower_is_better() -> None:
     assert (slower.rows[0].losses, slower.rows[0].drop) == (2, 1.0)
     assert compare_sides(fast, slow, "seconds_fit", "higher").dropped(0) == []
     assert better_values("area_minority_average_precision") == "higher"
+
+
+def test_what_the_second_side_lost_is_named() -> None:
+    first = side("a", [0.5, 0.6, 0.7])
+    whole = side("b", [0.5, 0.6, 0.7]).results
+    unmeasured = whole[1].model_copy(update={"summary": {METRIC: None}})
+    found = compare_sides(first, Side("b", (whole[0], unmeasured)), METRIC)
+    assert found.rows[0].seeds == 1
+    assert found.unpaired == 2
+    assert [name.rsplit(" ", 1)[1] for name in found.lost] == ["1", "2"]
+    assert compare_sides(Side("b", whole[:1]), first, METRIC).lost == ()
+    with pytest.raises(SuiteError, match="was measured in no pair"):
+        compare_sides(first, Side("b", (unmeasured,)), METRIC)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("seed", {"data": 99}),
+        ("dataset", {"prevalence": 0.01}),
+        ("protocol", {"test_size": 0.5}),
+    ],
+)
+def test_other_splits_are_no_pairs(part: str, changes: dict[str, Any]) -> None:
+    first = unit("anchoral", 0, 0.2)
+    changed = getattr(first.spec, part).model_copy(update=changes)
+    second = first.model_copy(update={"spec": first.spec.model_copy(update={part: changed})})
+    sides = Side("a", (first,)), Side("b", (second,))
+    with pytest.raises(SuiteError, match="is no pair: seeds, prevalence and share"):
+        compare_sides(*sides, METRIC)
+
+
+def test_fewer_wrong_labels_are_better() -> None:
+    assert better_values("final_selected_noisy") == "lower"
+    assert better_values("final_second_accuracy") == "lower"
+    assert better_values("final_accuracy") == "higher"
 
 
 def test_two_methods_of_one_folder(tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ def test_a_folder_stands_in_for_the_hub(tmp_path: Path) -> None:
     assert data.is_test.tolist() == [False, False, True]
 
 
+def test_unlabelled_texts_are_dropped_where_classes_have_no_names(
+    hub: dict[str | None, DatasetDict],
+) -> None:
+    hub[None] = splits(train={"text": ["a", "b", "c", "d"], "label": [-1, 0, 1, -1]})
+    assert load_hub(NAME, drop_unlabeled=True).counts() == {"0": 1, "1": 1}
+    assert load_hub(NAME).counts() == {"-1": 2, "0": 1, "1": 1}, "-1 may be a class"
+    grouped = load_hub(NAME, drop_unlabeled=True, label_groups={"yes": (1,)})
+    assert grouped.counts() == {"yes": 1, "others": 1}
+    with pytest.raises(SuiteError, match=r"gathers \['1'\] under 'yes', none of which.*such val"):
+        load_hub(NAME, label_groups={"yes": ("1",)})
+
+
 @pytest.mark.usefixtures("hub_cache")
 def test_columns_of_other_names_can_be_given(tmp_path: Path) -> None:
     folder = tmp_path / "odd"

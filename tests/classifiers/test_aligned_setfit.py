@@ -38,11 +38,11 @@ def arguments(folder: str, **options: Any) -> SetFitModelArguments:  # noqa: ANN
 
 def test_factories_are_exchanged_and_classes_come_apart(folder: str) -> None:
     states = random_states()
-    made = AlignedSetFitClassificationFactory(arguments(folder), 3, {"num_epochs": 6})
+    made = AlignedSetFitClassificationFactory(arguments(folder), 3, {"num_epochs": 10})
     clf = made.new().fit(TRAIN)
     assert random_states() == states
     assert clf.history_ is not None
-    assert clf.history_.num_steps == 24
+    assert clf.history_.num_steps == 40
     frozen = AlignedSetFitClassification(arguments(folder), 3, num_epochs=0).fit(TRAIN)
     before = SentenceTransformer(folder, device="cpu").encode(TEST.x)
     np.testing.assert_allclose(frozen.embed(TEST), before, atol=1e-5)
