@@ -11,16 +11,18 @@ from typing import Any
 from benchmarks.anchoral_tables import majority_f1
 from benchmarks.frames import Section
 from benchmarks.parsing import SUITES_FOLDER, read_suite
-from benchmarks.results import ProtocolRecord, RoundRecord, UnitResult
+from benchmarks.results import RoundRecord, UnitResult, UnitSpec, canonical_json
 from benchmarks.selection_tables import epochs_to_accuracy
-from benchmarks.specs import DatasetEntry, Publication, PublishedNumber, Suite
+from benchmarks.specs import ClassifierEntry, DatasetEntry, Publication, PublishedNumber, Suite
 from benchmarks.statistics import Estimate, estimate_mean, normalized_area, published_area
 from benchmarks.tables import MISSING, cell, decimal, markdown_table
 
 PUBLISHED_INTRODUCTION = """\
 Ours is the mean over seeds with its 95 % bootstrap interval, the spread what the source gives.
 Differences are ours minus published; the two have other seeds and machines, and what else departs
-stands above the table. "Not run" has no unit here; "no single match" fits several methods."""
+stands above the table. "Not run" has no unit here; "no single match" fits several methods. Where
+data, loop or the classifier's settings are not the suite's, nothing is compared; parameters of
+methods are not looked at."""
 
 NOT_RUN, AMBIGUOUS, NOT_MEASURED = "not run", "no single match", "not measured"
 
@@ -52,32 +54,50 @@ class PublishedSuite:
         entries = map(DatasetEntry.model_validate, self.raw.get("datasets", ()))
         return {entry.id: entry for entry in entries}
 
-    def changed(self, dataset: str, protocol: ProtocolRecord) -> list[str]:
-        """Return where a unit's loop is not that of the suite, in words.
+    def changed(self, spec: UnitSpec) -> list[str]:
+        """Return where a unit's data, loop or classifier is not that of the suite, in words.
 
         Parameters
         ----------
-        dataset : str
-            Id of the data set.
-        protocol : ProtocolRecord
+        spec : UnitSpec
             What the unit ran.
 
         Returns
         -------
         list of str
-            Such as "rounds 5 in place of 196"; empty where all is as the suite has it.
+            Such as "rounds 5 in place of 196"; empty where all that a result tells is as the suite
+            has it. Parameters of methods are not looked at, nor how many texts were drawn.
         """
-        entry = self._datasets.get(dataset)
+        entry = self._datasets.get(spec.dataset.id)
         if entry is None:
-            return [f"the suite has no data set {dataset}"]
-        found = []
+            return [f"the suite has no data set {spec.dataset.id}"]
+        asked: dict[str, Any] = {"minority": entry.wanted, "prevalence": entry.prevalence}
+        ran: dict[str, Any] = {name: getattr(spec.dataset, name) for name in asked}
         for name in _LOOP:
             default = self.raw.get(name, Suite.model_fields[name].default)
             own = getattr(entry, name, None)
-            asked, ran = (default if own is None else own), getattr(protocol, name)
-            if asked != ran:
-                found.append(f"{name} {ran} in place of {asked}")
-        return found
+            asked[name] = default if own is None else own
+            ran[name] = getattr(spec.protocol, name)
+        table = self.raw.get("classifiers", {}).get(spec.classifier.id)
+        if table is None:
+            return [f"the suite has no classifier {spec.classifier.id}"]
+        own_fields = set(ClassifierEntry.model_fields)
+        asked |= {"kind": spec.classifier.id} | {
+            name: value for name, value in table.items() if name not in own_fields - {"kind"}
+        }
+        ran |= {"kind": spec.classifier.kind, **spec.classifier.params}
+        if spec.classifier.model is not None:
+            ran["model"] = spec.classifier.model.id
+        return [
+            f"{name} {_shown(ran, name)} in place of {_shown(asked, name)}"
+            for name in dict.fromkeys((*asked, *ran))
+            if _shown(ran, name) != _shown(asked, name)
+        ]
+
+
+def _shown(values: Mapping[str, Any], name: str) -> str:
+    """Return a setting as it is written: lists and tuples alike, and no default for what lacks."""
+    return canonical_json(values[name]) if name in values else "its default"
 
 
 def published_suites(folder: Path = SUITES_FOLDER) -> dict[str, PublishedSuite]:
@@ -265,7 +285,7 @@ def published_comparisons(
 def _comparison(suite: PublishedSuite, sections: Sequence[Section]) -> PublishedComparison:
     kept, changed = [], []
     for section in sections:
-        departures = suite.changed(section.dataset, section.results[0].spec.protocol)
+        departures = suite.changed(section.results[0].spec)
         if departures:
             changed.append(f"{section.title} ran {', '.join(departures)}")
         else:

@@ -29,6 +29,7 @@ rounds = 4
 [[datasets]]
 name = "debian-sections"
 id = "sections:radio"
+minority = ["radio"]
 
 [classifiers.mlp]
 kind = "mlp"
@@ -133,9 +134,28 @@ def test_another_loop_is_compared_with_nothing(suites: dict[str, PublishedSuite]
     (comparison,) = published_comparisons(_sections([short]), suites)
     assert {row.reason for row in comparison.rows} == {NOT_RUN}
     assert "rounds 2 in place of 4" in published_facts(comparison)
+    rarer = make_result("anchoral", 0, dataset={"prevalence": 0.01})
+    (comparison,) = published_comparisons(_sections([rarer]), suites)
+    assert "prevalence 0.01 in place of null" in published_facts(comparison)
     elsewhere = make_result("anchoral", 0, dataset={"id": "other"})
     (comparison,) = published_comparisons(_sections([elsewhere]), suites)
     assert "the suite has no data set other" in published_facts(comparison)
+
+
+def test_another_classifier_is_compared_with_nothing(suites: dict[str, PublishedSuite]) -> None:
+    spec = make_result("anchoral", 0).spec
+    assert suites["demo"].changed(spec) == []
+    longer = spec.classifier.model_copy(update={"params": {"num_epochs": 99}, "kind": "lora"})
+    changed = suites["demo"].changed(spec.model_copy(update={"classifier": longer}))
+    assert changed == [
+        'kind "lora" in place of "mlp"',
+        "num_epochs 99 in place of its default",
+    ]
+    other = spec.classifier.model_copy(update={"id": "other"})
+    assert (
+        "no classifier other"
+        in suites["demo"].changed(spec.model_copy(update={"classifier": other}))[0]
+    )
 
 
 def test_a_suite_that_repeats_nothing_has_no_table(suites: dict[str, PublishedSuite]) -> None:

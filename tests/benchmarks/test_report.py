@@ -207,7 +207,8 @@ def test_published_numbers_stand_beside_ours(
         status="recovered",
         numbers=(PublishedNumber(value=0.5, metric="final_accuracy", method="random"),),
     )
-    raw = {"rounds": 4, "datasets": [{"name": "debian-sections", "id": "sections:radio"}]}
+    dataset = {"name": "debian-sections", "id": "sections:radio", "minority": ["radio"]}
+    raw = {"rounds": 4, "datasets": [dataset], "classifiers": {"mlp": {}}}
     suite = PublishedSuite("demo", publication, raw)
     monkeypatch.setattr(published_tables, "published_suites", lambda: {"demo": suite})
     report = write_report(_write([make_result("random", 0)], tmp_path), figures=False)
