@@ -18,11 +18,12 @@ from benchmarks.statistics import Estimate, estimate_mean, normalized_area, publ
 from benchmarks.tables import MISSING, cell, decimal, markdown_table
 
 PUBLISHED_INTRODUCTION = """\
-Ours is the mean over seeds with its 95 % bootstrap interval, the spread what the source gives.
-Differences are ours minus published; the two have other seeds and machines, and what else departs
-stands above the table. "Not run" has no unit here; "no single match" fits several methods. Where
-data, loop or the classifier's settings are not the suite's, nothing is compared; parameters of
-methods are not looked at."""
+Ours is the mean over seeds with its 95 % bootstrap interval, the spread what the source gives;
+where the note says that theirs is a median, ours still is a mean. Differences are ours minus
+published; the two have other seeds and machines, and what else departs stands above the table.
+"Not run" has no unit here; "no single match" fits several methods. Where data, loop or the
+classifier's settings are not the suite's, nothing is compared; parameters of methods are not
+looked at."""
 
 NOT_RUN, AMBIGUOUS, NOT_MEASURED = "not run", "no single match", "not measured"
 
@@ -182,8 +183,15 @@ class PublishedComparison:
             reason = AMBIGUOUS if fitting else NOT_RUN
             return PublishedRow(number, dataset, classifier, method, None, reason)
         section, method, units = fitting[0]
-        ours = estimate_mean(unit_measure(unit, number.metric) for unit in units)
-        reason = NOT_MEASURED if ours is None else ""
+        values = [_measured(unit, number) for unit in units]
+        known = [value for value in values if value is not None]
+        is_reached = number.up_to_round is not None or number.metric.startswith(_EPOCHS)
+        if is_reached and len(known) < len(values):
+            # The mean of those that got there would flatter what seldom does.
+            reason, ours = f"reached by {len(known)} of {len(values)} runs", None
+        else:
+            ours = estimate_mean(values)
+            reason = NOT_MEASURED if ours is None else ""
         return PublishedRow(number, section.dataset, section.classifier, method, ours, reason)
 
     def _leaves_open(self, number: PublishedNumber) -> bool:
@@ -206,6 +214,17 @@ def _by_method(section: Section) -> dict[str, list[UnitResult]]:
     for name, result in zip(section.method_names, section.results, strict=True):
         found.setdefault(name, []).append(result)
     return found
+
+
+def _measured(result: UnitResult, number: PublishedNumber) -> float | None:
+    """Return the measure of a number, up to its round; None of a run that ended before it."""
+    if number.up_to_round is None:
+        return unit_measure(result, number.metric)
+    if len(result.rounds) <= number.up_to_round:
+        return None
+    rounds = result.rounds[: number.up_to_round + 1]
+    # The summary is of the whole run.
+    return unit_measure(result.model_copy(update={"rounds": rounds, "summary": {}}), number.metric)
 
 
 def unit_measure(result: UnitResult, metric: str) -> float | None:

@@ -257,6 +257,8 @@ class PublishedNumber(_Entry):
         Names in the suite; None: the paper's number is not of one.
     spread : float or None
         What the source gives behind the plus-minus sign.
+    up_to_round : int or None
+        The last round that the number counts; None: all. Runs that end earlier have none.
     note : str
         What the reader must know: from memory, read off a figure, another test set.
     """
@@ -267,6 +269,7 @@ class PublishedNumber(_Entry):
     classifier: str | None = None
     method: str | None = None
     spread: float | None = None
+    up_to_round: int | None = Field(default=None, ge=0)
     note: str = ""
 
 

@@ -20,6 +20,7 @@ from benchmarks.published_tables import (
     unit_measure,
 )
 from benchmarks.results import UnitResult
+from benchmarks.specs import PublishedNumber
 from tests.benchmarks.synthetic import make_result
 
 SUITE = """
@@ -140,6 +141,28 @@ def test_another_loop_is_compared_with_nothing(suites: dict[str, PublishedSuite]
     elsewhere = make_result("anchoral", 0, dataset={"id": "other"})
     (comparison,) = published_comparisons(_sections([elsewhere]), suites)
     assert "the suite has no data set other" in published_facts(comparison)
+
+
+def test_numbers_up_to_a_round_or_of_passes_need_every_run(
+    suites: dict[str, PublishedSuite],
+) -> None:
+    demo = suites["demo"]
+    area = PublishedNumber(value=0.5, metric="published_area_f1", method="anchoral")
+    numbers = [
+        area.model_copy(update={"up_to_round": 2}),
+        area.model_copy(update={"up_to_round": 3}),
+        PublishedNumber(value=2, metric="epochs_to_accuracy_0.9", method="anchoral"),
+        PublishedNumber(value=2, metric="epochs_to_accuracy_0.995", method="anchoral"),
+    ]
+    publication = demo.publication.model_copy(update={"numbers": tuple(numbers)})
+    changed = {"demo": PublishedSuite("demo", publication, demo.raw)}
+    results = [make_result("anchoral", 0, [0.5] * 5), make_result("anchoral", 1, [0.5] * 3)]
+    (comparison,) = published_comparisons(_sections(results), changed)
+    rows = comparison.rows
+    assert rows[0].ours is not None and rows[0].ours.mean == pytest.approx(0.5)
+    assert (rows[1].ours, rows[1].reason) == (None, "reached by 1 of 2 runs")
+    assert rows[2].ours is not None and rows[2].ours.mean == 1
+    assert (rows[3].ours, rows[3].reason) == (None, "reached by 0 of 2 runs")
 
 
 def test_another_classifier_is_compared_with_nothing(suites: dict[str, PublishedSuite]) -> None:
