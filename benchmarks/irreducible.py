@@ -81,6 +81,9 @@ def find_irreducible(
     ValueError
         If nothing that is set aside is left to learn from.
     """
+    if task.settings.update_irreducible:
+        # Its model goes on learning, at a rate of the trained one's: nobody else's start.
+        return _computed(task, labels, rows, held, test_rows)
     changed = ("lr", "options", "passes", "proxy_classifier", "score", "selected_fraction")
     settings = {name: value for name, value in vars(task.settings).items() if name not in changed}
     key = task.key + str(settings)

@@ -24,7 +24,7 @@ IRREDUCIBLE, PROXY, UPDATED = "irreducible_classifier", "proxy_classifier", "upd
 """Parameters of a method: two that hold such a classifier, and one that needs the first of them."""
 
 _NEEDED = {"kind", "params"}
-_FIELDS = {*_NEEDED, "model"}
+_FIELDS = {*_NEEDED, "model", "plugin"}
 # A side model of texts is shown tokens, which it pads and never cuts.
 _ANY_LENGTH = 1
 

@@ -539,7 +539,8 @@ def _resolved(name: str, value: Any, dataset: Sequence[str]) -> Any:  # noqa: AN
     if isinstance(value, MethodEntry):
         return nested_method(method_record(name, value, dataset))
     if isinstance(value, ClassifierEntry):
-        record = ClassifierRecord(id=name, kind=value.kind, params=value.params)
+        plugin = classifier_fingerprint(value.kind)
+        record = ClassifierRecord(id=name, kind=value.kind, params=value.params, plugin=plugin)
         return nested_classifier(record)
     return value
 

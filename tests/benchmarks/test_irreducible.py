@@ -118,6 +118,9 @@ def test_the_model_is_kept_where_it_goes_on_learning_and_must_read_the_same() ->
     }
     asked, found = of(HELD, **settings)
     assert found.model is not None
+    again = find_irreducible(asked, LABELS, ROWS, HELD, TEST_ROWS)
+    assert again.model is not found.model, "the next fit starts from what the last one did, too"
+    np.testing.assert_array_equal(again.losses, found.losses)
     irreducible._known.clear()
     with pytest.raises(ValueError, match="reads texts, and the one beside it reads vectors"):
         find_irreducible(replace(asked, features="texts"), LABELS, ROWS, HELD, TEST_ROWS)

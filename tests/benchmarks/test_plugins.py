@@ -16,7 +16,8 @@ from benchmarks.methods import METHODS, PLUGIN_STRATEGIES
 from benchmarks.plugins import Registry, load_plugins
 from benchmarks.results import iterate_results, stable_content
 from benchmarks.selection import Selection, select_suite
-from benchmarks.specs import MethodEntry, method_record
+from benchmarks.side_classifiers import is_nested_classifier, side_record
+from benchmarks.specs import ClassifierEntry, MethodEntry, method_record
 from benchmarks.suggestions import SuiteError
 from tests.benchmarks.example_plugin import FirstRows, load_colours
 
@@ -115,6 +116,22 @@ def test_a_method_that_refers_to_a_plugin_s_carries_its_fingerprint() -> None:
         MethodEntry(strategy="RandomSubset", params={"subpool_size": own}),
     ):
         assert method_record("x", entry).plugin == method_record("own", own).plugin
+
+
+def test_a_classifier_beside_another_carries_its_fingerprint() -> None:
+    load_plugins([PLUGIN])
+    beside = ClassifierEntry(kind="tree", params={"max_depth": 3})
+    entry = MethodEntry(strategy="BatchSelection", params={"irreducible_classifier": beside})
+    value = method_record("x", entry).params["irreducible_classifier"]
+    assert value["plugin"] == method_record("own", MethodEntry(strategy="FirstRows")).plugin
+    assert is_nested_classifier(value)
+    assert side_record(value).plugin == value["plugin"]
+    plain = ClassifierEntry(kind="mlp")
+    entry = MethodEntry(strategy="BatchSelection", params={"irreducible_classifier": plain})
+    assert method_record("x", entry).params["irreducible_classifier"] == {
+        "kind": "mlp",
+        "params": {},
+    }
 
 
 def test_workers_load_plugins_too(suite_file: Path, tmp_path: Path) -> None:
