@@ -31,7 +31,7 @@ from benchmarks.results import (
 from benchmarks.side_classifiers import reads_texts
 from benchmarks.single_fit import SingleFitSettings
 from benchmarks.suggestions import SuiteError, unknown_name
-from benchmarks.zero_shot import ZeroShotSettings
+from benchmarks.zero_shot import ZeroShotSettings, with_weights
 from small_text_ext._extras import require_extra
 
 Params = Mapping[str, Any]
@@ -281,6 +281,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         fits=lambda params: 0,
         check=ZeroShotSettings.from_params,
         reads_texts=lambda params: params.get("nli_model") is not None,
+        resolve=with_weights,
     ),
     SINGLE_FIT: Experiment(
         parameters=lambda: frozenset(field_names(SingleFitSettings)),

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.encoders import resolve_encoder
+from benchmarks.results import MethodRecord
+
 Vectors = NDArray[np.float32]
 Proba = NDArray[np.float64]
 
 _PLACE = "{}"
 _NLI_BATCH = 16
+_FINGERPRINT = "nli_fingerprint"
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class ZeroShotSettings:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> ZeroShotSettings:
-        """Make settings of a method's parameters."""
-        return cls(**params)
+        """Make settings of a method's parameters, as a suite or a result has them."""
+        return cls(**{name: value for name, value in params.items() if name != _FINGERPRINT})
 
     def sentences(self, class_names: Sequence[str]) -> list[str]:
         """Return a sentence for each class.
@@ -77,6 +81,31 @@ class ZeroShotSettings:
             )
         described = (self.descriptions.get(name, name) for name in class_names)
         return [self.template.replace(_PLACE, text) for text in described]
+
+
+def with_weights(method: MethodRecord) -> MethodRecord:
+    """Find the model of a method, so that its record says which weights it has.
+
+    Parameters
+    ----------
+    method : MethodRecord
+        As the suite has it.
+
+    Returns
+    -------
+    MethodRecord
+        With the fingerprint of its model; unchanged where it has none.
+
+    Raises
+    ------
+    SuiteError
+        If the model can be neither found nor fetched.
+    """
+    name = ZeroShotSettings.from_params(method.params).nli_model
+    if name is None:
+        return method
+    found = resolve_encoder(name).fingerprint
+    return method.model_copy(update={"params": {**method.params, _FINGERPRINT: found}})
 
 
 def nearest_description(

@@ -8,7 +8,12 @@ import pytest
 from benchmarks.encoders import resolve_encoder
 from benchmarks.loop import prepare_data, run_unit
 from benchmarks.results import ZERO_SHOT, MethodRecord
-from benchmarks.zero_shot import ZeroShotSettings, entailed_description, nearest_description
+from benchmarks.zero_shot import (
+    ZeroShotSettings,
+    entailed_description,
+    nearest_description,
+    with_weights,
+)
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from tests.benchmarks.test_results import make_spec
 from tests.tiny_models import tiny_model, topic_texts
@@ -62,6 +67,18 @@ def test_a_model_of_inference_gives_probabilities(tmp_path: Path) -> None:
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
     turned = entailed_description(topic_texts(5), sentences[::-1], str(model))
     np.testing.assert_allclose(turned[:, ::-1], proba, atol=1e-6)
+
+
+def test_the_weights_of_a_model_of_inference_are_in_the_record(tmp_path: Path) -> None:
+    plain = MethodRecord(id="zero-shot", strategy=ZERO_SHOT, params={"template": "on {}"})
+    assert with_weights(plain) is plain
+    prints = []
+    for seed in (0, 1):
+        model = tiny_model(tmp_path / str(seed), num_labels=3, seed=seed)
+        found = with_weights(plain.model_copy(update={"params": {"nli_model": str(model)}}))
+        assert ZeroShotSettings.from_params(found.params).nli_model == str(model)
+        prints.append(found.params["nli_fingerprint"])
+    assert prints[0] != prints[1]
 
 
 @pytest.mark.parametrize(
