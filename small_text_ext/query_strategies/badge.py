@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from small_text.query_strategies import QueryStrategy
 
 from small_text_ext._random import Seed, derived_generator, resolve_seed
 from small_text_ext.protocols import EmbeddingClassifier, vectors_and_probabilities
-from small_text_ext.query_strategies.subpool import Indices, check_at_least_one, seed_to_show
+from small_text_ext.query_strategies.kmeans import ClassifierVectorStrategy
+from small_text_ext.query_strategies.subpool import Indices
 
 
 def gradient_seeds(vectors: ArrayLike, probabilities: ArrayLike, n: int, seed: Seed = 0) -> Indices:
@@ -94,7 +94,7 @@ def _drawn(squares: NDArray[np.float64], taken: Indices, generator: np.random.Ge
     return int(generator.choice(np.setdiff1d(np.arange(len(squares)), taken)))
 
 
-class BADGE(QueryStrategy):
+class BADGE(ClassifierVectorStrategy):
     """Pick texts whose gradients are large and far from each other.
 
     Uncertainty and diversity in one: k-means++ on the gradients that the predicted labels would
@@ -125,68 +125,27 @@ class BADGE(QueryStrategy):
     """
 
     def __init__(self, *, seed: Seed = None) -> None:
-        self._seed = resolve_seed(seed)
-        self.seed = seed_to_show(seed, self._seed)
+        super().__init__(seed)
 
-    def query(
-        self,
-        clf: Any,  # noqa: ANN401
-        dataset: Any,  # noqa: ANN401
-        indices_unlabeled: NDArray[Any],
-        indices_labeled: NDArray[Any],
-        y: Any,  # noqa: ANN401
-        n: int = 10,
-    ) -> Indices:
-        """Query texts: small-text's contract.
-
-        Parameters
-        ----------
-        clf : small_text.classifiers.Classifier
-            The current classifier, with ``embed``.
-        dataset : small_text.data.Dataset
-            The dataset, or a view of it.
-        indices_unlabeled, indices_labeled : numpy.ndarray of int
-            Indices into ``dataset``.
-        y : numpy.ndarray
-            Labels of ``indices_labeled``.
-        n : int, default=10
-            Texts to pick.
-
-        Returns
-        -------
-        numpy.ndarray of int64, shape (n,)
-            Distinct members of ``indices_unlabeled``, in the order of the picks.
-
-        Raises
-        ------
-        TypeError
-            If there is no classifier, or it has no vectors.
-        ValueError
-            If the task is a multi-label one, where a text has no one predicted class.
-        small_text.query_strategies.EmptyPoolException
-            If there is no unlabelled text.
-        small_text.query_strategies.PoolExhaustedException
-            If there are fewer than ``n``.
-        """
-        self._validate_query_input(indices_unlabeled, n)
-        check_at_least_one(n=n)
-        unlabeled = np.array(indices_unlabeled, dtype=np.int64)
-        if not isinstance(clf, EmbeddingClassifier):
-            raise TypeError(
-                f"BADGE works on the classifier's own vectors, and {clf!r} has none: initialise "
-                "the learner with a classifier that has embed, such as TransformerClassification."
-            )
+    def check_labels(self, y: Any) -> None:  # noqa: ANN401
+        """Raise a ValueError in a multi-label task, where a text has no one predicted class."""
         if issparse(y):
             raise ValueError(
                 "BADGE needs one predicted class a text, and y is multi-label: take another "
                 "strategy, such as FineTunedKMeans."
             )
-        if len(unlabeled) == n:
-            return unlabeled
+
+    def choose(
+        self,
+        clf: EmbeddingClassifier,
+        texts: Any,  # noqa: ANN401
+        n: int,
+        generator: np.random.Generator,
+    ) -> Indices:
+        """Return the positions of seeds among the gradients, in the order of the picks."""
         num_classes = int(clf.num_classes)  # type: ignore[attr-defined]
-        vectors, proba = vectors_and_probabilities(clf, dataset[unlabeled], num_classes)
-        generator = derived_generator(self._seed, len(indices_labeled))
-        return unlabeled[gradient_seeds(vectors, proba, int(n), generator)]
+        vectors, proba = vectors_and_probabilities(clf, texts, num_classes)
+        return gradient_seeds(vectors, proba, n, generator)
 
     def __str__(self) -> str:
         return f"BADGE(seed={self.seed})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -95,7 +96,89 @@ def _distinct_best(closeness: NDArray[np.float64]) -> Indices:
     return picks
 
 
-class FineTunedKMeans(QueryStrategy):
+class ClassifierVectorStrategy(QueryStrategy):
+    """Pick texts by the vectors of the present classifier, all of those that are offered.
+
+    Parameters
+    ----------
+    seed : int, numpy.random.Generator or None
+        The same seed gives the same picks.
+    """
+
+    def __init__(self, seed: Seed) -> None:
+        self._seed = resolve_seed(seed)
+        self.seed = seed_to_show(seed, self._seed)
+
+    @abstractmethod
+    def choose(
+        self,
+        clf: EmbeddingClassifier,
+        texts: Any,  # noqa: ANN401 - a dataset of small-text
+        n: int,
+        generator: np.random.Generator,
+    ) -> Indices:
+        """Return the positions of ``n`` distinct texts, fewer than there are."""
+
+    def check_labels(self, y: Any) -> None:  # noqa: ANN401
+        """Raise a ValueError where the strategy has no answer for these labels; here it has."""
+
+    def query(
+        self,
+        clf: Any,  # noqa: ANN401
+        dataset: Any,  # noqa: ANN401
+        indices_unlabeled: NDArray[Any],
+        indices_labeled: NDArray[Any],
+        y: Any,  # noqa: ANN401 - small-text's contract
+        n: int = 10,
+    ) -> Indices:
+        """Query texts: small-text's contract.
+
+        Parameters
+        ----------
+        clf : small_text.classifiers.Classifier
+            The current classifier, with ``embed``.
+        dataset : small_text.data.Dataset
+            The dataset, or a view of it.
+        indices_unlabeled, indices_labeled : numpy.ndarray of int
+            Indices into ``dataset``.
+        y : numpy.ndarray or scipy.sparse.csr_matrix
+            Labels of ``indices_labeled``.
+        n : int, default=10
+            Texts to pick.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape (n,)
+            Distinct members of ``indices_unlabeled``.
+
+        Raises
+        ------
+        TypeError
+            If there is no classifier, or it has no vectors.
+        ValueError
+            If the labels are of a task that the strategy has no answer for.
+        small_text.query_strategies.EmptyPoolException
+            If there is no unlabelled text.
+        small_text.query_strategies.PoolExhaustedException
+            If there are fewer than ``n``.
+        """
+        self._validate_query_input(indices_unlabeled, n)
+        check_at_least_one(n=n)
+        unlabeled = np.array(indices_unlabeled, dtype=np.int64)
+        if not isinstance(clf, EmbeddingClassifier):
+            raise TypeError(
+                f"{type(self).__name__} works on the classifier's own vectors, and {clf!r} has "
+                "none: initialise the learner with a classifier that has embed, such as "
+                "TransformerClassification."
+            )
+        self.check_labels(y)
+        if len(unlabeled) == n:
+            return unlabeled
+        generator = derived_generator(self._seed, len(indices_labeled))
+        return unlabeled[self.choose(clf, dataset[unlabeled], int(n), generator)]
+
+
+class FineTunedKMeans(ClassifierVectorStrategy):
     """Pick a text near the centre of each of ``n`` clusters of the classifier's own vectors.
 
     FT-BERT-KM: the vectors are those of the present, fine-tuned model, so that clusters follow what
@@ -130,63 +213,20 @@ class FineTunedKMeans(QueryStrategy):
 
     def __init__(self, nearest: Nearest = "distance", *, seed: Seed = None) -> None:
         _check_nearest(nearest)
+        super().__init__(seed)
         self.nearest: Nearest = nearest
-        self._seed = resolve_seed(seed)
-        self.seed = seed_to_show(seed, self._seed)
 
-    def query(
+    def choose(
         self,
-        clf: Any,  # noqa: ANN401
-        dataset: Any,  # noqa: ANN401
-        indices_unlabeled: NDArray[Any],
-        indices_labeled: NDArray[Any],
-        y: Any,  # noqa: ANN401 - small-text's contract
-        n: int = 10,
+        clf: EmbeddingClassifier,
+        texts: Any,  # noqa: ANN401
+        n: int,
+        generator: np.random.Generator,
     ) -> Indices:
-        """Query texts: small-text's contract.
-
-        Parameters
-        ----------
-        clf : small_text.classifiers.Classifier
-            The current classifier, with ``embed``.
-        dataset : small_text.data.Dataset
-            The dataset, or a view of it.
-        indices_unlabeled, indices_labeled : numpy.ndarray of int
-            Indices into ``dataset``.
-        y : numpy.ndarray or scipy.sparse.csr_matrix
-            Labels of ``indices_labeled``; not looked at.
-        n : int, default=10
-            Texts to pick.
-
-        Returns
-        -------
-        numpy.ndarray of int64, shape (n,)
-            Distinct members of ``indices_unlabeled``.
-
-        Raises
-        ------
-        TypeError
-            If there is no classifier, or it has no vectors.
-        small_text.query_strategies.EmptyPoolException
-            If there is no unlabelled text.
-        small_text.query_strategies.PoolExhaustedException
-            If there are fewer than ``n``.
-        """
-        self._validate_query_input(indices_unlabeled, n)
-        check_at_least_one(n=n)
-        unlabeled = np.array(indices_unlabeled, dtype=np.int64)
-        if not isinstance(clf, EmbeddingClassifier):
-            raise TypeError(
-                f"FineTunedKMeans works on the classifier's own vectors, and {clf!r} has none: "
-                "initialise the learner with a classifier that has embed, such as "
-                "TransformerClassification."
-            )
-        if len(unlabeled) == n:
-            return unlabeled
+        """Return the positions of the texts nearest the centres."""
         with preserved_global_state(torch=True):
-            vectors = clf.embed(dataset[unlabeled])
-        generator = derived_generator(self._seed, len(indices_labeled))
-        return unlabeled[cluster_representatives(vectors, int(n), self.nearest, generator)]
+            vectors = clf.embed(texts)
+        return cluster_representatives(vectors, n, self.nearest, generator)
 
     def __str__(self) -> str:
         return f"FineTunedKMeans(nearest={self.nearest!r}, seed={self.seed})"
