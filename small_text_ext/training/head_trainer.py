@@ -7,7 +7,7 @@ step: the whole matrix stays where the model is, and a batch is one row selectio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -227,10 +227,17 @@ class _Run:
             score=lambda training=False: _logits(self.module, batch.inputs, training),
             num_selected=math.ceil(len(rows) * self.plan.batch_size / self.candidate_size),
             epoch=epoch,
+            sample=self.sampler(rows),
         )
         selection = checked_selection(self.selector, batch)
         weights = selection.weights
         return rows[selection.positions], None if weights is None else weights.to(self.data.weights)
+
+    def sampler(self, rows: Tensor) -> Callable[[int], Tensor] | None:
+        sampled = getattr(self.module, "sampled_logits", None)
+        if sampled is None:
+            return None
+        return lambda num_samples: sampled(self.data.inputs[rows], num_samples)
 
     def observe_epoch_end(self, epoch: int, held_out: HeadData | None) -> None:
         tell_trained(self.recorder, epoch)

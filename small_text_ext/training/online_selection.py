@@ -411,7 +411,7 @@ class ScoreSelector:
         if self.scorer is not None:
             return self.scorer.logits(batch)
         if self.num_samples > 1:
-            return torch.stack([batch.score(training=True) for _ in range(self.num_samples)])
+            return batch.samples(self.num_samples)
         return batch.score(training=self.training_mode)
 
     def _irreducible_of(self, batch: CandidateBatch, device: torch.device) -> Tensor | None:

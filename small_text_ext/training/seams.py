@@ -76,6 +76,9 @@ class CandidateBatch:
         proportion.
     epoch : int
         The current epoch, from 0.
+    sample : callable or None, default=None
+        ``sample(num_samples)`` makes several stochastic passes at once, where a model can share
+        work between them; None calls ``score(training=True)`` that often.
     """
 
     ids: torch.Tensor
@@ -84,6 +87,26 @@ class CandidateBatch:
     score: Callable[..., torch.Tensor]
     num_selected: int
     epoch: int
+    sample: Callable[[int], torch.Tensor] | None = None
+
+    def samples(self, num_samples: int) -> torch.Tensor:
+        """Return logits of several stochastic passes of the current model, dropout on.
+
+        Parameters
+        ----------
+        num_samples : int
+            The number of passes.
+
+        Returns
+        -------
+        torch.Tensor, shape (num_samples, b, num_classes)
+            Logits without a gradient.
+        """
+        if self.sample is not None:
+            return self.sample(num_samples)
+        import torch
+
+        return torch.stack([self.score(training=True) for _ in range(num_samples)])
 
     @cached_property
     def inputs(self) -> Any:  # noqa: ANN401

@@ -613,6 +613,24 @@ def test_dropout_samples_vary_about_the_prediction_and_repeat_themselves() -> No
     np.testing.assert_array_equal(clf.predict_proba(single()), exact)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.75])
+def test_masks_of_bits_are_dropout(share: float) -> None:
+    head = Head(6, 3, MLPModelArguments(hidden_size=37, dropout=share))
+    with torch.no_grad():
+        for name, parameter in head.named_parameters():
+            parameter.fill_(1.0 if name in ("hidden.0.bias", "output.weight") else 0.0)
+    # Every hidden unit is 1, and all are summed: logits are multiples of what one kept unit is.
+    torch.manual_seed(0)
+    sums = head.sampled_logits(torch.zeros(50, 6), 40)
+    assert sums.shape == (40, 50, 3)
+    assert not sums.requires_grad
+    kept = sums[..., 0] * (1 - share)
+    torch.testing.assert_close(kept, kept.round(), rtol=0, atol=1e-2)
+    spread = (share * (1 - share) * 37) ** 0.5
+    assert abs(float(kept.mean()) - (1 - share) * 37) <= 5 * spread / 2000**0.5
+    assert float(kept.std()) == pytest.approx(spread, rel=0.1, abs=1e-6)
+
+
 def test_a_head_without_dropout_gives_one_sample_again_and_again() -> None:
     clf = mlp(16).fit(single())
     samples = clf.predict_proba(single(), dropout_sampling=3)

@@ -191,6 +191,9 @@ def test_a_selector_sees_the_candidates_and_the_current_model() -> None:
     class Scorer(MemberSelector):
         def select(self, batch: CandidateBatch) -> Selection:
             logits, noisy = batch.score(), batch.score(training=True)
+            first, second = batch.samples(2)
+            assert not torch.allclose(first, second)
+            assert first.shape == logits.shape
             assert module.training
             assert not logits.requires_grad
             with torch.no_grad():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,20 @@ def batch(size: int, num_selected: int) -> CandidateBatch:
         num_selected=num_selected,
         epoch=0,
     )
+
+
+def test_several_passes_are_calls_of_score_unless_the_model_makes_them_at_once() -> None:
+    modes: list[bool] = []
+
+    def score(training: bool = False) -> torch.Tensor:
+        modes.append(training)
+        return torch.full((20, 2), float(len(modes)))
+
+    passes = replace(batch(20, 4), score=score).samples(3)
+    assert modes == [True] * 3
+    assert passes[:, 0, 0].tolist() == [1, 2, 3]
+    at_once = replace(batch(20, 4), sample=lambda number: torch.full((number, 20, 2), 7.0))
+    assert at_once.samples(5).shape == (5, 20, 2)
 
 
 def test_the_protocols_name_what_the_classes_have() -> None:
