@@ -464,6 +464,10 @@ def map_dataset(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the map.")],
     classifier: Annotated[str, typer.Option("--classifier", help="mlp or transformer.")] = "mlp",
+    suite: Annotated[
+        str | None,
+        typer.Option("--suite", help="Take data set and classifier, by their ids, from a suite."),
+    ] = None,
     model: ModelOption = None,
     max_texts: Annotated[
         int | None, typer.Option("--max-texts", min=2, help="Draw so many texts.")
@@ -484,7 +488,7 @@ def map_dataset(
     device: DeviceOption = None,
 ) -> None:
     """Map a data set: logits of every epoch, coordinates, regions, suspects, picture, page."""
-    from benchmarks.maps import MapRequest, write_map
+    from benchmarks.maps import MapRequest, in_suite, write_map
     from benchmarks.parsing import apply_overrides
 
     params = apply_overrides({} if model is None else {"model": model}, overrides or ())
@@ -499,6 +503,8 @@ def map_dataset(
         seed,
         encoder or "minilm",
     )
+    if suite is not None:
+        request = in_suite(request, suite, encoder)
     made = write_map(request, out, device, lambda message: _print_lines([message], "dim"))
     columns = ("region", "texts", "confidence", "variability", "correct")
     _print_columns(f"Map of {made.title}", columns, made.region_rows())

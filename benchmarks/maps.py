@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,12 +30,15 @@ from benchmarks.encoders import encode_dataset, resolve_encoder
 from benchmarks.environment import describe_environment
 from benchmarks.figures import png_bytes
 from benchmarks.results import ClassifierRecord, write_text
+from benchmarks.selection import Selection, select_suite
 from benchmarks.suggestions import SuiteError
 from benchmarks.text_dataset import text_dataset
+from benchmarks.units import prepare_dataset
 from small_text_ext._files import write_json, write_whole
 from small_text_ext.training.dynamics_files import write_metrics, write_regions
 
 if TYPE_CHECKING:
+    from benchmarks.specs import DatasetEntry
     from small_text_ext.training.dynamics import TrainingDynamics
 
 Observation = Literal["training", "epoch_end"]
@@ -59,7 +62,8 @@ class MapRequest:
     Parameters
     ----------
     dataset : str
-        A name of the registry, ``csv:PATH`` or ``hub:NAME``; all its classes count.
+        A name of the registry, ``csv:PATH`` or ``hub:NAME``; all its classes count, and a test set
+        that comes with it is left out.
     classifier : str, default="mlp"
         A kind whose training can be recorded.
     params : mapping of str to Any
@@ -76,6 +80,10 @@ class MapRequest:
         Of the classifier, and of the folds.
     encoder : str, default="minilm"
         Makes the vectors, for a classifier on vectors.
+    entry : DatasetEntry or None, default=None
+        The data set of a suite, of which ``dataset`` is the id.
+    kind : str or None, default=None
+        The classifier's kind, where ``classifier`` is its name in a suite.
     """
 
     dataset: str
@@ -87,6 +95,51 @@ class MapRequest:
     fraction: float = 0.33
     seed: int = 0
     encoder: str = "minilm"
+    entry: DatasetEntry | None = None
+    kind: str | None = None
+
+    @property
+    def classifier_kind(self) -> str:
+        """The classifier's kind."""
+        return self.kind or self.classifier
+
+
+def in_suite(request: MapRequest, name: str, encoder: str | None = None) -> MapRequest:
+    """Look data set and classifier up in a suite.
+
+    Parameters
+    ----------
+    request : MapRequest
+        Its data set and classifier are ids of the suite; its ``params`` come on top of the
+        suite's.
+    name : str
+        The suite.
+    encoder : str or None, default=None
+        In the place of the suite's.
+
+    Returns
+    -------
+    MapRequest
+        The data set and the classifier as the suite has them.
+
+    Raises
+    ------
+    SuiteError
+        If the suite is wrong, or has no such data set or classifier.
+    """
+    wanted = Selection(name, datasets=(request.dataset,), classifiers=(request.classifier,))
+    suite = select_suite(wanted)
+    if len(suite.datasets) > 1:
+        ids = ", ".join(entry.id for entry in suite.datasets)
+        raise SuiteError(f"--dataset {request.dataset} stands for several of '{name}': {ids}.")
+    (record,) = suite.classifier_records()
+    return replace(
+        request,
+        entry=suite.datasets[0],
+        kind=record.kind,
+        params={**record.params, **request.params},
+        encoder=encoder or suite.encoder.name,
+    )
 
 
 @dataclass(frozen=True)
@@ -181,7 +234,7 @@ def write_map(
         If a name or a parameter is unknown or refused, or the folder holds another map.
     """
     classifier = _checked_classifier(request)
-    data = limit_texts(load_texts(request.dataset), request.max_texts)
+    data = _trained_texts(request)
     identity = map_identity(request, data, classifier)
     known = _known_epochs(folder, identity)
     write = partial(_write_description, folder, identity, device)
@@ -223,7 +276,7 @@ def map_identity(
     dict
         Plain values.
     """
-    vectors = classifier_kind(request.classifier).features == "vectors"
+    vectors = classifier_kind(request.classifier_kind).features == "vectors"
     encoder = resolve_encoder(request.encoder) if vectors else None
     return {
         "dataset": request.dataset,
@@ -239,9 +292,18 @@ def map_identity(
     }
 
 
+def _trained_texts(request: MapRequest) -> LabeledTexts:
+    """Return what is trained: a test set that comes with the data is left out."""
+    entry = request.entry
+    data = load_texts(request.dataset) if entry is None else prepare_dataset(entry).data
+    if data.is_test is not None:
+        data = data.rows(np.flatnonzero(~data.is_test))
+    return limit_texts(data, request.max_texts)
+
+
 def _checked_classifier(request: MapRequest) -> ClassifierRecord:
     record = ClassifierRecord(
-        id=request.classifier, kind=request.classifier, params=dict(request.params)
+        id=request.classifier, kind=request.classifier_kind, params=dict(request.params)
     )
     check_recorded(record.id, record.kind, "a data map")
     try_classifier(record)
@@ -319,7 +381,7 @@ def _train_set(request: MapRequest, data: LabeledTexts, device: str | None) -> A
     from small_text import SklearnDataset
 
     classes = np.arange(len(data.class_names))
-    if classifier_kind(request.classifier).features == "texts":
+    if classifier_kind(request.classifier_kind).features == "texts":
         return text_dataset(data.items, data.labels, classes)
     vectors = encode_dataset(data, resolve_encoder(request.encoder), device=device)
     return SklearnDataset(np.asarray(vectors, dtype=np.float32), data.labels, target_labels=classes)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,11 @@ import pytest
 
 from benchmarks.runner import prepare_run
 from benchmarks.specs import Suite
+from small_text_ext.plotting import plot_map_difference
+from small_text_ext.training.dynamics_files import read_metrics
 from tests.benchmarks.published_runs import run_suite, small_suite
 from tests.benchmarks.stand_ins import LocalHub
+from tests.benchmarks.test_cli import invoke, plain
 
 SUITES = (
     "carto-winogrande",
@@ -87,3 +91,30 @@ def test_every_unit_runs(name: str, local_hub: LocalHub, tmp_path: Path) -> None
         last = result.rounds[-1].metrics
         assert expected <= set(last)
         assert any(key.startswith(("accuracy", "noise_f1")) for key in last)
+
+
+def test_the_maps_of_two_models_are_two_commands(local_hub: LocalHub, tmp_path: Path) -> None:
+    """As the header of `carto-model-difference` has them; SST-2's test labels are hidden."""
+    for model in ("bert-tiny", "roberta-large"):
+        made = invoke(
+            "map", "--suite", "carto-model-difference", "--dataset", "sst2", "--classifier", model,
+            "--observe", "epoch_end", "--set", "num_epochs=2", "--out", tmp_path / model,
+        )  # fmt: skip
+        assert made.exit_code == 0, made.output
+    weak, strong = (
+        read_metrics(tmp_path / model / "td_metrics.jsonl")
+        for model in ("bert-tiny", "roberta-large")
+    )
+    num_trained = len(local_hub.open_hub("stanfordnlp/sst2")["train"])
+    assert len(weak) == len(strong) == num_trained
+    described = json.loads((tmp_path / "bert-tiny" / "map.json").read_text(encoding="utf-8"))["map"]
+    assert described["classifier"]["params"]["lr"] == 2e-5
+    plot_map_difference(weak, strong)
+
+
+def test_a_map_of_a_suite_names_what_the_suite_lacks(tmp_path: Path) -> None:
+    arguments = ("map", "--suite", "carto-sst2", "--out", tmp_path / "map")
+    lacking = invoke(*arguments, "--dataset", "sst3", "--classifier", "roberta")
+    assert lacking.exit_code == 2
+    assert "sst2" in plain(lacking)
+    assert not (tmp_path / "map").exists()
