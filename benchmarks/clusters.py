@@ -202,8 +202,11 @@ class DaskCluster:
 
     def wait_for_one(self, futures: Sequence[Any]) -> Any:  # noqa: ANN401
         """Wait until one of them has ended, and return it."""
-        with self._client.as_current():
-            done, _ = self._library.wait(futures, return_when="FIRST_COMPLETED")
+        try:
+            with self._client.as_current():
+                done, _ = self._library.wait(futures, return_when="FIRST_COMPLETED")
+        except self._library.client.CancelledError as lost:
+            raise self._lost() from lost
         return next(iter(done))
 
     def result(self, future: Any) -> Outcome:  # noqa: ANN401
@@ -213,11 +216,14 @@ class DaskCluster:
         except self._library.KilledWorker as death:
             raise WorkerDiedError(str(death)) from death
         except self._library.client.CancelledError as lost:
-            raise ClusterError(
-                f"The Dask scheduler at {self.address or 'this machine'} was lost: what has "
-                "finished is kept. Start it anew and run again."
-            ) from lost
+            raise self._lost() from lost
         return outcome
+
+    def _lost(self) -> ClusterError:
+        return ClusterError(
+            f"The Dask scheduler at {self.address or 'this machine'} was lost: what has finished "
+            "is kept. Start it anew and run again."
+        )
 
     def close(self) -> None:
         """Let go of the cluster; what is running there is cancelled."""
@@ -244,7 +250,7 @@ class RayCluster:
     Raises
     ------
     ClusterError
-        If the cluster cannot be reached.
+        If the cluster cannot be reached, or never has room for a unit.
     """
 
     def __init__(
@@ -268,12 +274,39 @@ class RayCluster:
                 f"--address {address}: no Ray cluster answers there ({error}). Start one with `ray "
                 "start --head`, and pass its address."
             ) from error
-        self._options = {"num_cpus": self._cores, "num_gpus": self._gpus(device), "max_retries": 0}
+        try:
+            self._check_room()
+            gpus = self._gpus(device)
+        except ClusterError:
+            self.close()
+            raise
+        self._options = {"num_cpus": self._cores, "num_gpus": gpus, "max_retries": 0}
+
+    def _check_room(self) -> None:
+        """Refuse units that no node could ever take: Ray would wait for a larger one forever."""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        largest = int(max((node.get("CPU", 0) for node in nodes), default=0))
+        if self._cores > largest:
+            raise ClusterError(
+                f"--threads {self._cores}: the largest node of this Ray cluster has {largest} "
+                "cores; pass no more than that."
+            )
 
     def _gpus(self, device: str | None) -> float:
         if device is None or not device.startswith("cuda"):
             return 0.0
-        return min(1.0, float(self._ray.cluster_resources().get("GPU", 0.0)) / self.jobs)
+        if device != "cuda":
+            raise ClusterError(
+                f"--device {device}: Ray gives each unit a GPU of its own, which the unit sees as "
+                "the first one: pass --device cuda."
+            )
+        found = float(self._ray.cluster_resources().get("GPU", 0.0))
+        if not found:
+            raise ClusterError(
+                "--device cuda: no node of this Ray cluster has a GPU: leave --device out, or "
+                "start nodes with --num-gpus."
+            )
+        return min(1.0, found / self.jobs)
 
     def slots(self) -> int:
         """Return how many units the cluster's cores take, or of jobs where that is larger."""

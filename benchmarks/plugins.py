@@ -103,9 +103,15 @@ class Registry:
         Raises
         ------
         SuiteError
-            If there is one of this name already.
+            If there is one of this name already, or it is not built by a function or class.
         """
         self._check_free("classifier", name, (*CLASSIFIERS, *self._classifiers))
+        # Its file is what tells a changed plugin; an object or a partial has values beside it.
+        if not (inspect.isfunction(kind.build) or inspect.isclass(kind.build)):
+            raise SuiteError(
+                f"plugin '{self.plugin}': '{name}' is built by {kind.build!r}: pass a function or "
+                "a class, so that results can tell when it was changed."
+            )
         self._classifiers[name] = kind
 
     def add_dataset(
@@ -135,13 +141,19 @@ class Registry:
         Raises
         ------
         SuiteError
-            If there is one of this name already, or a name with a colon.
+            If there is one of this name already, a name with a colon, or ``load`` is not a function
+            of a module.
         """
         self._check_free("data set", name, (*DATASETS, *self._datasets))
         if ":" in name:
             raise SuiteError(
                 f"plugin '{self.plugin}': the data set is called '{name}', but what stands behind "
                 "a colon names classes: leave it out."
+            )
+        if not inspect.isfunction(load) or not load.__qualname__.isidentifier():
+            raise SuiteError(
+                f"plugin '{self.plugin}': '{name}' is loaded by {load!r}: pass a function of a "
+                "module, which workers can import by its name."
             )
         loader = f"{load.__module__}:{load.__qualname__}"
         self._datasets[name] = DatasetSpec(
@@ -232,8 +244,7 @@ def classifier_fingerprint(kind: str) -> str | None:
     """Return what units of a classifier carry, see :func:`strategies_fingerprint`."""
     if kind not in _added_kinds:
         return None
-    build = CLASSIFIERS[kind].build
-    return _source_fingerprint(getattr(build, "func", build))
+    return _source_fingerprint(CLASSIFIERS[kind].build)
 
 
 @cache

@@ -136,6 +136,11 @@ label_names, label_groups, drop_unlabeled, embeddings, fillings
     @model_validator(mode="after")
     def _with_distinct_ids(self) -> DatasetEntry:
         check_ids(self.out_of_distribution)
+        if self.embeddings is not None and self.out_of_distribution:
+            raise SuiteError(
+                f"data set '{self.id}': its embeddings come with the data, and the test sets of "
+                "out_of_distribution have none of that encoder: leave either out."
+            )
         return self
 
     @model_validator(mode="before")

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks.clusters import MAX_DEATHS, ClusterError, DaskCluster, run_attempt, run_on_cluster
+from benchmarks.clusters import (
+    MAX_DEATHS,
+    ClusterError,
+    DaskCluster,
+    RayCluster,
+    run_attempt,
+    run_on_cluster,
+)
 from benchmarks.executors import check_backend, run_tasks
 from benchmarks.results import iterate_results, read_result
 from benchmarks.worker import Outcome, Task, WorkerDiedError
@@ -25,6 +36,14 @@ def tasks(suite_file: Path, tmp_path: Path) -> list[Task]:
 
 def assert_nothing_is_left(folder: Path) -> None:
     assert not list(folder.glob(".running-*"))
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.1)
+    raise TimeoutError("a minute has passed")
 
 
 @contextmanager
@@ -76,6 +95,69 @@ def test_an_address_without_a_scheduler_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("benchmarks.clusters.CONNECT_SECONDS", 1)
     with pytest.raises(ClusterError, match=r"127\.0\.0\.1:9: no Dask scheduler answers"):
         check_backend("dask", 1, "tcp://127.0.0.1:9")
+
+
+def test_a_lost_scheduler_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    file = tmp_path / "scheduler.json"
+    command = ["-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
+    with subprocess.Popen(
+        [sys.executable, *command, "--scheduler-file", str(file)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as scheduler:  # fmt: skip
+        wait_until(file.exists)
+        address = json.loads(file.read_text(encoding="utf-8"))["address"]
+        cluster = DaskCluster(1, address)
+        # There is no worker: the call waits.
+        future = cluster.submit(run_attempt, None, tmp_path, 0)
+        scheduler.kill()
+        with pytest.raises(ClusterError, match=f"scheduler at {address} was lost.*run again"):
+            cluster.wait_for_one([future])
+        cluster.close()
+
+
+class MadeUpRay:
+    """What `RayCluster` asks of Ray before the first unit; of a node with 4 cores and no GPU."""
+
+    def __init__(self, gpus: float = 0.0) -> None:
+        self.resources, self.is_open = {"CPU": 8.0, "GPU": gpus}, False
+
+    def init(self, **options: object) -> None:
+        self.is_open = True
+
+    def shutdown(self) -> None:
+        self.is_open = False
+
+    def nodes(self) -> list[dict[str, Any]]:
+        dead = {"Alive": False, "Resources": {"CPU": 64.0}}
+        return [{"Alive": True, "Resources": {"CPU": 4.0}}, dead, {"Alive": True, "Resources": {}}]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return self.resources
+
+
+@pytest.mark.parametrize(
+    ("threads", "device", "message"),
+    [
+        (5, None, "--threads 5: the largest node of this Ray cluster has 4 cores"),
+        (1, "cuda", "no node of this Ray cluster has a GPU"),
+        (1, "cuda:1", "--device cuda:1: .* pass --device cuda"),
+    ],
+)
+def test_units_that_ray_has_no_room_for_are_refused(
+    threads: int, device: str | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = MadeUpRay()
+    monkeypatch.setattr("benchmarks.clusters.require_extra", lambda *names: ray)
+    with pytest.raises(ClusterError, match=message):
+        RayCluster(2, "auto", threads, device)
+    assert not ray.is_open
+
+
+def test_ray_shares_its_gpus_among_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.clusters.require_extra", lambda *names: MadeUpRay(gpus=2.0))
+    shares = [RayCluster(jobs, "auto", 2, "cuda")._options["num_gpus"] for jobs in (1, 2, 8)]
+    assert shares == [1.0, 1.0, 0.25]
 
 
 def test_ray_runs_the_units_of_a_killed_worker_again(tasks: list[Task], tmp_path: Path) -> None:

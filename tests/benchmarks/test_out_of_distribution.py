@@ -189,6 +189,19 @@ def test_two_of_one_id_are_refused(titles_csv: Path) -> None:
         parse_suite(raw)
 
 
+def test_vectors_that_come_with_the_data_have_no_other_test_set(titles_csv: Path) -> None:
+    vectors = {"name": "theirs", "column": "vector"}
+    other = {"id": "other", "name": f"csv:{titles_csv}"}
+    raw = {
+        "name": "made",
+        "datasets": [{"name": "hub:a/b", "embeddings": vectors, "out_of_distribution": [other]}],
+        "classifiers": {"mlp": {}},
+        "methods": {"random": {}},
+    }
+    with pytest.raises(SuiteError, match="'hub:a/b': its embeddings come with the data"):
+        parse_suite(raw)
+
+
 def test_they_count_in_the_hash_and_nothing_changes_without_them() -> None:
     spec = make_spec()
     assert "out_of_distribution" not in spec.dataset.model_dump()

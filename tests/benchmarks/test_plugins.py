@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,11 @@ def test_names_that_are_taken_and_things_of_another_kind_are_refused() -> None:
         registry.add_dataset("mine:all", load_colours)
     with pytest.raises(SuiteError, match="derives from small_text's QueryStrategy"):
         registry.add_strategy("mine", dict)
+    for unnamed in (lambda: load_colours(), partial(load_colours)):
+        with pytest.raises(SuiteError, match="pass a function of a module"):
+            registry.add_dataset("unnamed", unnamed)
+    with pytest.raises(SuiteError, match=r"is built by functools\.partial.*pass a function or"):
+        registry.add_classifier("unnamed", replace(kind, build=partial(lambda request: None)))
     registry.add_strategy("first", FirstRows)
     registry.add_strategy("first-again", FirstRows)
     with pytest.raises(SuiteError, match="method called 'first' already"):
