@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.anchoral_tables import majority_f1
 from benchmarks.frames import Section
-from benchmarks.parsing import SUITES_FOLDER, read_suite
+from benchmarks.parsing import SUITES_FOLDER, parse_suite, read_suite
 from benchmarks.results import RoundRecord, UnitResult, UnitSpec, canonical_json
 from benchmarks.selection_tables import epochs_to_accuracy
 from benchmarks.specs import ClassifierEntry, DatasetEntry, Publication, PublishedNumber, Suite
@@ -21,9 +21,9 @@ PUBLISHED_INTRODUCTION = """\
 Ours is the mean over seeds with its 95 % bootstrap interval, the spread what the source gives;
 where the note says that theirs is a median, ours still is a mean. Differences are ours minus
 published; the two have other seeds and machines, and what else departs stands above the table.
-"Not run" has no unit here; "no single match" fits several methods. Where data, loop or the
-classifier's settings are not the suite's, nothing is compared; parameters of methods are not
-looked at."""
+"Not run" has no unit here; "no single match" fits several methods. Where data, loop, method or the
+classifier's settings are not the suite's, nothing is compared; how many texts there were stands
+above."""
 
 NOT_RUN, AMBIGUOUS, NOT_MEASURED = "not run", "no single match", "not measured"
 
@@ -67,7 +67,7 @@ class PublishedSuite:
         -------
         list of str
             Such as "rounds 5 in place of 196"; empty where all that a result tells is as the suite
-            has it. Parameters of methods are not looked at, nor how many texts were drawn.
+            has it. A result does not tell of how many texts its own were drawn.
         """
         entry = self._datasets.get(spec.dataset.id)
         if entry is None:
@@ -89,11 +89,43 @@ class PublishedSuite:
         ran |= {"kind": spec.classifier.kind, **spec.classifier.params}
         if spec.classifier.model is not None:
             ran["model"] = spec.classifier.model.id
-        return [
-            f"{name} {_shown(ran, name)} in place of {_shown(asked, name)}"
-            for name in dict.fromkeys((*asked, *ran))
-            if _shown(ran, name) != _shown(asked, name)
-        ]
+        return _departures(asked, ran)
+
+    def changed_method(self, spec: UnitSpec) -> list[str]:
+        """Return where a unit's method is not that of the suite, in words, see `changed`.
+
+        Parameters
+        ----------
+        spec : UnitSpec
+            What the unit ran; on a data set of the suite.
+
+        Returns
+        -------
+        list of str
+            Methods and classifiers among the parameters are not looked at.
+        """
+        records = {record.id: record for record in self._suite.method_records(spec.dataset.id)}
+        record = records.get(spec.method.id)
+        if record is None:
+            return ["what the suite has not"]
+        asked, ran = (
+            {"strategy": each.strategy, "base": each.base}
+            | {key: value for key, value in each.params.items() if not isinstance(value, Mapping)}
+            for each in (record, spec.method)
+        )
+        return _departures(asked, ran)
+
+    @cached_property
+    def _suite(self) -> Suite:
+        return parse_suite(self.raw)
+
+
+def _departures(asked: Mapping[str, Any], ran: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name} {_shown(ran, name)} in place of {_shown(asked, name)}"
+        for name in dict.fromkeys((*asked, *ran))
+        if _shown(ran, name) != _shown(asked, name)
+    ]
 
 
 def _shown(values: Mapping[str, Any], name: str) -> str:
@@ -170,6 +202,12 @@ class PublishedComparison:
     sections: tuple[Section, ...]
     changed: tuple[str, ...] = ()
 
+    @property
+    def sizes(self) -> list[str]:
+        """How many texts the data sets had, in words."""
+        data = {section.dataset: section.results[0].spec.dataset for section in self.sections}
+        return [f"{name}: {found.num_texts:,} texts" for name, found in data.items()]
+
     @cached_property
     def rows(self) -> list[PublishedRow]:
         """All published numbers, in the order of the suite."""
@@ -205,7 +243,8 @@ class PublishedComparison:
             if number.classifier not in (None, section.classifier):
                 continue
             for method, units in _by_method(section).items():
-                if number.method in (None, units[0].spec.method.id):
+                spec = units[0].spec
+                if number.method in (None, spec.method.id) and not self.suite.changed_method(spec):
                     yield section, method, units
 
 
@@ -307,8 +346,11 @@ def _comparison(suite: PublishedSuite, sections: Sequence[Section]) -> Published
         departures = suite.changed(section.results[0].spec)
         if departures:
             changed.append(f"{section.title} ran {', '.join(departures)}")
-        else:
-            kept.append(section)
+            continue
+        kept.append(section)
+        for method, units in _by_method(section).items():
+            if departures := suite.changed_method(units[0].spec):
+                changed.append(f"{section.title}, {method} ran {', '.join(departures)}")
     return PublishedComparison(suite, tuple(kept), tuple(changed))
 
 
@@ -319,6 +361,7 @@ def published_facts(comparison: PublishedComparison) -> str:
         f"`{publication.id}`, {publication.source}: numbers {publication.status}",
         *filter(None, [publication.reason]),
         *(f"departs: {text}" for text in publication.differences),
+        *(f"ran on {text}" for text in comparison.sizes),
         *(f"not compared: {text}" for text in comparison.changed),
     ]
     return "\n".join(f"- {' '.join(line.split())}" for line in lines)

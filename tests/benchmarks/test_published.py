@@ -84,8 +84,10 @@ def small(name: str) -> list[str]:
     """Return the values that make a suite small enough for stand-ins."""
     raw = read_suite(name)
     found = list(SMALL_LOOP)
-    found += [f"classifiers.{each}.{value}" for each in raw["classifiers"] for value in TINY]
-    for each, entry in raw["classifiers"].items():
+    # A classifier that no method asks has no epochs.
+    trained = {each: table for each, table in raw["classifiers"].items() if "model" in table}
+    found += [f"classifiers.{each}.{value}" for each in trained for value in TINY]
+    for each, entry in trained.items():
         found += [f"classifiers.{each}.min_steps=2"] if "min_steps" in entry else []
     for each, entry in raw["methods"].items():
         if isinstance(entry.get("subpool_size"), int):
@@ -160,7 +162,7 @@ def test_the_list_counts_and_sorts() -> None:
         "pietrolesci/amazoncat-13k",
         "google-bert/bert-base-uncased",
         "partly recovered",
-        "3",
+        "6",
     )
     outside = PublishedExperiment("rho-vision", "rho-loss", "out of scope", (), (), 4, "images")
     assert summary([agri, outside]) == (

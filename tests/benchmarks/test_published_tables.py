@@ -23,6 +23,8 @@ from benchmarks.results import UnitResult
 from benchmarks.specs import PublishedNumber
 from tests.benchmarks.synthetic import make_result
 
+BASE = {"base": "LeastConfidence"}
+
 SUITE = """
 name = "demo"
 rounds = 4
@@ -92,9 +94,9 @@ def _sections(results: Sequence[UnitResult]) -> list[Section]:
 def _results() -> list[UnitResult]:
     # F1 is half of the heights: areas by rounds of .5 and 1.
     return [
-        make_result("anchoral", 0, [0.25] * 5),
-        make_result("anchoral", 1, [0.5] * 5),
-        make_result("seals", 0),
+        make_result("anchoral", 0, [0.25] * 5, method=BASE),
+        make_result("anchoral", 1, [0.5] * 5, method=BASE),
+        make_result("seals", 0, method=BASE),
     ]
 
 
@@ -131,14 +133,14 @@ def test_what_has_no_number_says_why(suites: dict[str, PublishedSuite]) -> None:
 
 
 def test_another_loop_is_compared_with_nothing(suites: dict[str, PublishedSuite]) -> None:
-    short = make_result("anchoral", 0, protocol={"rounds": 2})
+    short = make_result("anchoral", 0, protocol={"rounds": 2}, method=BASE)
     (comparison,) = published_comparisons(_sections([short]), suites)
     assert {row.reason for row in comparison.rows} == {NOT_RUN}
     assert "rounds 2 in place of 4" in published_facts(comparison)
-    rarer = make_result("anchoral", 0, dataset={"prevalence": 0.01})
+    rarer = make_result("anchoral", 0, dataset={"prevalence": 0.01}, method=BASE)
     (comparison,) = published_comparisons(_sections([rarer]), suites)
     assert "prevalence 0.01 in place of null" in published_facts(comparison)
-    elsewhere = make_result("anchoral", 0, dataset={"id": "other"})
+    elsewhere = make_result("anchoral", 0, dataset={"id": "other"}, method=BASE)
     (comparison,) = published_comparisons(_sections([elsewhere]), suites)
     assert "the suite has no data set other" in published_facts(comparison)
 
@@ -156,7 +158,10 @@ def test_numbers_up_to_a_round_or_of_passes_need_every_run(
     ]
     publication = demo.publication.model_copy(update={"numbers": tuple(numbers)})
     changed = {"demo": PublishedSuite("demo", publication, demo.raw)}
-    results = [make_result("anchoral", 0, [0.5] * 5), make_result("anchoral", 1, [0.5] * 3)]
+    results = [
+        make_result("anchoral", 0, [0.5] * 5, method=BASE),
+        make_result("anchoral", 1, [0.5] * 3, method=BASE),
+    ]
     (comparison,) = published_comparisons(_sections(results), changed)
     rows = comparison.rows
     assert rows[0].ours is not None and rows[0].ours.mean == pytest.approx(0.5)
@@ -166,7 +171,7 @@ def test_numbers_up_to_a_round_or_of_passes_need_every_run(
 
 
 def test_another_classifier_is_compared_with_nothing(suites: dict[str, PublishedSuite]) -> None:
-    spec = make_result("anchoral", 0).spec
+    spec = make_result("anchoral", 0, method=BASE).spec
     assert suites["demo"].changed(spec) == []
     longer = spec.classifier.model_copy(update={"params": {"num_epochs": 99}, "kind": "lora"})
     changed = suites["demo"].changed(spec.model_copy(update={"classifier": longer}))
@@ -181,13 +186,28 @@ def test_another_classifier_is_compared_with_nothing(suites: dict[str, Published
     )
 
 
+def test_another_method_is_compared_with_nothing(suites: dict[str, PublishedSuite]) -> None:
+    more = {"params": {"num_anchors": 20, "embeddings": {"nested": 1}}}
+    results = [
+        make_result("anchoral", 0, method={**BASE, **more}),
+        make_result("seals", 0, method=BASE),
+        make_result("random", 0),
+    ]
+    (comparison,) = published_comparisons(_sections(results), suites)
+    assert [row.reason for row in comparison.rows[:2]] == [NOT_RUN, ""]
+    facts = published_facts(comparison)
+    assert "mlp, anchoral ran num_anchors 20 in place of its default\n" in facts
+    assert "mlp, random ran what the suite has not" in facts
+    assert "- ran on sections:radio: 25,000 texts" in facts
+
+
 def test_a_suite_that_repeats_nothing_has_no_table(suites: dict[str, PublishedSuite]) -> None:
     assert published_comparisons(_sections(_results()), {}) == []
     assert "a | paper: numbers partly recovered" in published_facts(_compared(suites))
 
 
 def test_measures_are_those_of_rounds_where_the_summary_has_none() -> None:
-    result = make_result("anchoral", 0, [0.2, 0.4, 0.4], query_seconds=30.0)
+    result = make_result("anchoral", 0, [0.2, 0.4, 0.4], query_seconds=30.0, method=BASE)
     assert unit_measure(result, "published_area_average_precision") == pytest.approx(0.7)
     assert unit_measure(result, "area_average_precision") == pytest.approx(0.35)
     assert unit_measure(result, "final_f1") == pytest.approx(0.2)

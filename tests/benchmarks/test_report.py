@@ -208,7 +208,13 @@ def test_published_numbers_stand_beside_ours(
         numbers=(PublishedNumber(value=0.5, metric="final_accuracy", method="random"),),
     )
     dataset = {"name": "debian-sections", "id": "sections:radio", "minority": ["radio"]}
-    raw = {"rounds": 4, "datasets": [dataset], "classifiers": {"mlp": {}}}
+    raw = {
+        "name": "demo",
+        "rounds": 4,
+        "datasets": [dataset],
+        "classifiers": {"mlp": {}},
+        "methods": {"random": {}},
+    }
     suite = PublishedSuite("demo", publication, raw)
     monkeypatch.setattr(published_tables, "published_suites", lambda: {"demo": suite})
     report = write_report(_write([make_result("random", 0)], tmp_path), figures=False)
