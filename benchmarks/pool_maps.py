@@ -22,9 +22,11 @@ from benchmarks.datasets import (
 )
 from benchmarks.encoders import embeddings_folder, encode_dataset, resolve_encoder
 from benchmarks.loop import UnitData
+from benchmarks.parsing import parse_suite, read_suite
 from benchmarks.results import DatasetRecord, UnitSpec, canonical_json, folder_name
 from benchmarks.suggestions import SuiteError
 from benchmarks.text_files import store_texts
+from benchmarks.units import prepare_dataset
 from benchmarks.worker import DataSource, load_unit_data
 
 if TYPE_CHECKING:
@@ -143,7 +145,7 @@ def find_source(spec: UnitSpec) -> DataSource:
     SuiteError
         If they are not the same, or the encoder has other weights.
     """
-    data, encoder = find_texts(spec.dataset), resolve_encoder(spec.encoder.id)
+    data, encoder = find_texts(spec.dataset, spec.suite), resolve_encoder(spec.encoder.id)
     if encoder.fingerprint != spec.encoder.fingerprint:
         raise SuiteError(
             f"The encoder '{encoder.id}' has the fingerprint {encoder.fingerprint[:12]} here, but "
@@ -167,13 +169,16 @@ def find_source(spec: UnitSpec) -> DataSource:
     )
 
 
-def find_texts(record: DatasetRecord) -> LabeledTexts:
+def find_texts(record: DatasetRecord, suite: str | None = None) -> LabeledTexts:
     """Load the texts that a result was measured on.
 
     Parameters
     ----------
     record : DatasetRecord
         What the result says of them.
+    suite : str or None, default=None
+        Name of the suite that was run. Where it is one of the project, its data set is tried first:
+        it has the options that results do not keep.
 
     Returns
     -------
@@ -185,6 +190,9 @@ def find_texts(record: DatasetRecord) -> LabeledTexts:
     SuiteError
         If the source holds other texts by now, or needs options that a result does not keep.
     """
+    known = None if suite is None else _of_suite(record, suite)
+    if known is not None:
+        return known
     data = load_texts(record.name)
     if record.minority:
         data = against_the_rest(data, record.minority)
@@ -198,6 +206,16 @@ def find_texts(record: DatasetRecord) -> LabeledTexts:
     raise SuiteError(
         f"The data set '{record.id}' has the fingerprint {record.fingerprint[:12]} in the results, "
         f"but what {record.name} holds here is other data: its source has changed, or it was "
-        "loaded with options of hub: that results do not keep. Run the suite again, or leave its "
-        "results out of the folder."
+        "loaded with options that results do not keep, by a suite that is not one of the project. "
+        "Run the suite again, or leave its results out of the folder."
     )
+
+
+def _of_suite(record: DatasetRecord, suite: str) -> LabeledTexts | None:
+    """Return the data of a suite of the project, where they are those of the result."""
+    try:
+        entries = parse_suite(read_suite(suite)).datasets
+        data = [prepare_dataset(entry).data for entry in entries if entry.id == record.id]
+    except SuiteError:
+        return None
+    return next((found for found in data if found.fingerprint == record.fingerprint), None)

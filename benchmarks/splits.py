@@ -283,6 +283,12 @@ def initial_rows(
         for label in minority
     ]
     taken = np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
+    if initial_size < len(taken):
+        raise SuiteError(
+            f"initial_size is {initial_size}, but initial_minority of {initial_minority} for each "
+            f"of {len(minority)} wanted classes makes {len(taken)}: raise initial_size, or lower "
+            "initial_minority."
+        )
     rest = np.setdiff1d(np.flatnonzero(~np.isin(labels, minority)), taken)
     if not len(rest):
         rest = np.setdiff1d(np.arange(len(labels)), taken)

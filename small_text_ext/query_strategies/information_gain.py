@@ -280,7 +280,11 @@ def _information(texts: Probabilities, targets: Probabilities, block_size: int) 
     for start in range(0, texts.shape[1], rows):
         block = texts[:, start : start + rows]
         joint = block.reshape(num_members, -1).T @ aims / num_members
-        both = xlogy(joint, joint).reshape(block.shape[1], -1).sum(axis=1) / num_targets
+        # Where the time goes; numpy's logarithms are vectorised, xlogy's are not. 0 log 0 is 0.
+        logs = np.log(np.maximum(joint, np.finfo(np.float64).tiny))
+        shape = (block.shape[1], -1)
+        sums = np.einsum("ij,ij->i", joint.reshape(shape), logs.reshape(shape))
+        both = sums / num_targets
         mean = block.mean(axis=0)
         scores[start : start + rows] = both - xlogy(mean, mean).sum(axis=1) + of_targets
     # Equal distributions leave a rounding error of either sign.

@@ -251,6 +251,11 @@ class ExpectedReducibleLoss(PoolScoringStrategy):
         )
 
     def _source(self, context: QueryContext) -> ModelSource:
+        if self.hold_out is not None and self.hold_out is context.dataset:
+            raise ValueError(
+                "hold_out is the pool itself, whose labels nobody knows yet: pass labelled texts "
+                "that are not in it, or leave hold_out out."
+            )
         num_classes = number_of_classes(context, self.hold_out)
         if self.informed is not None:
             return FactorySource(context, num_classes, self.informed)

@@ -99,10 +99,26 @@ def test_a_slice_is_found_again_by_its_fingerprint(keep: bool) -> None:
     assert found.texts == prepared.data.texts
 
 
+def test_what_a_result_does_not_keep_is_asked_of_its_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The suite as it is today, but on data that lie on every machine.
+    suite = {
+        "name": "mine",
+        "datasets": [{"name": "bbc-news", "max_texts": 600, "min_per_class": 100}],
+        "classifiers": {"mlp": {}},
+        "methods": {"random": {}},
+    }
+    monkeypatch.setattr(pool_maps, "read_suite", lambda name: suite)
+    entry = DatasetEntry(name="bbc-news", max_texts=600, min_per_class=100)
+    record = prepare_dataset(entry).record
+    assert find_texts(record, "mine").fingerprint == record.fingerprint
+    with pytest.raises(SuiteError, match="other data"):
+        find_texts(record)
+
+
 def test_other_data_under_the_same_name_are_refused() -> None:
     record = prepare_dataset(DatasetEntry(name="bbc-news", max_texts=50)).record
     with pytest.raises(SuiteError, match="'bbc-news' has the fingerprint 000"):
-        find_texts(record.model_copy(update={"fingerprint": "0" * 64}))
+        find_texts(record.model_copy(update={"fingerprint": "0" * 64}), "no-such-suite")
 
 
 def test_another_encoder_is_refused(

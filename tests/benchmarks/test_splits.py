@@ -90,11 +90,16 @@ def test_where_all_classes_count_the_rest_is_drawn_from_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "minority", "argument"), [(10, 50, "initial_minority"), (900, 5, "initial_size")]
+    ("size", "minority", "message"),
+    [
+        (10, 50, "initial_minority asks for 50 of 20 texts"),
+        (900, 5, "initial_size asks for 895 of 500 texts"),
+        (10, 15, "initial_size is 10, but initial_minority of 15 .* 1 wanted classes makes 15"),
+    ],
 )
-def test_a_pool_too_small_is_explained(size: int, minority: int, argument: str) -> None:
+def test_a_pool_too_small_is_explained(size: int, minority: int, message: str) -> None:
     labels = np.repeat([0, 1], [500, 20])
-    with pytest.raises(SuiteError, match=argument):
+    with pytest.raises(SuiteError, match=message):
         initial_rows(labels, [1], size, minority, seed=0)
 
 

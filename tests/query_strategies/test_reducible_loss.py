@@ -215,6 +215,12 @@ def test_a_committee_of_a_factory_and_one_on_the_classifiers_vectors(world: Worl
     assert np.corrcoef(world.scores(own), world.scores(frozen))[0, 1] > 0.8
 
 
+def test_the_pool_is_no_hold_out(world: World) -> None:
+    strategy = ExpectedReducibleLoss(None, world.pool, hold_out=world.dataset, seed=0)
+    with pytest.raises(ValueError, match="hold_out is the pool itself"):
+        world.query(strategy)
+
+
 def test_multi_label_scores_are_summed_over_labels(world: World) -> None:
     dense = np.stack([world.y, world.cluster == NEW, world.cluster == COIN], axis=1)
     y = csr_matrix(dense.astype(np.int64))
