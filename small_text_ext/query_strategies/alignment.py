@@ -33,14 +33,10 @@ from small_text_ext.query_strategies.alignment_scores import (
     prototype_scores,
 )
 from small_text_ext.query_strategies.committees import dense_labels, number_of_classes
+from small_text_ext.query_strategies.context import Indices, QueryContext, check_at_least_one
 from small_text_ext.query_strategies.dynamics_models import Representations
 from small_text_ext.query_strategies.information_gain import committee_disagreement
 from small_text_ext.query_strategies.scoring import PoolScoringStrategy, Ratings
-from small_text_ext.query_strategies.subpool import (
-    Indices,
-    QueryContext,
-    check_at_least_one,
-)
 from small_text_ext.query_strategies.uncertainty import UncertaintyMeasure, uncertainty_weights
 
 EmbeddingsOrClassifier = PoolEmbeddings | ArrayLike | Literal["classifier"] | None

@@ -17,14 +17,14 @@ from small_text_ext._random import Seed
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.search import IndexName
 from small_text_ext.protocols import dense_proba
-from small_text_ext.query_strategies.neighbors import NeighborQueryStrategy, positions_of
-from small_text_ext.query_strategies.subpool import (
+from small_text_ext.query_strategies.context import (
     Indices,
     QueryContext,
-    QueryRecord,
     check_at_least_one,
     seed_to_show,
 )
+from small_text_ext.query_strategies.neighbors import NeighborQueryStrategy, positions_of
+from small_text_ext.query_strategies.subpool import QueryRecord
 
 AnchorSelector = Literal["kmeans++", "random", "entropy", "all"]
 # The class of texts that carry no label, in multi-label tasks.

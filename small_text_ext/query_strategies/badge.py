@@ -10,8 +10,8 @@ from scipy.sparse import issparse
 
 from small_text_ext._random import Seed, derived_generator, resolve_seed
 from small_text_ext.protocols import EmbeddingClassifier, vectors_and_probabilities
+from small_text_ext.query_strategies.context import Indices
 from small_text_ext.query_strategies.kmeans import ClassifierVectorStrategy
-from small_text_ext.query_strategies.subpool import Indices
 
 
 def gradient_seeds(vectors: ArrayLike, probabilities: ArrayLike, n: int, seed: Seed = 0) -> Indices:

@@ -16,6 +16,12 @@ from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.roots import root_rows
 from small_text_ext.protocols import class_probabilities
 from small_text_ext.query_strategies.anchoral import prediction_entropy
+from small_text_ext.query_strategies.context import (
+    Indices,
+    QueryContext,
+    check_at_least_one,
+    seed_to_show,
+)
 from small_text_ext.query_strategies.dynamics_models import (
     LabeledMap,
     Representations,
@@ -35,14 +41,7 @@ from small_text_ext.query_strategies.scoring import (
     as_embeddings,
     root_levels,
 )
-from small_text_ext.query_strategies.subpool import (
-    Indices,
-    QueryContext,
-    QueryRecord,
-    SubpoolQueryStrategy,
-    check_at_least_one,
-    seed_to_show,
-)
+from small_text_ext.query_strategies.subpool import QueryRecord, SubpoolQueryStrategy
 
 Region = Literal["hard", "easy", "ambiguous"]
 Measure = Literal["predicted_entropy", "predicted_margin", "variability", "flips"]

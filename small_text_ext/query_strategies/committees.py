@@ -15,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from small_text_ext._random import preserved_global_state
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.protocols import class_probabilities
+from small_text_ext.query_strategies.context import Indices, QueryContext, integer_labels
 from small_text_ext.query_strategies.dynamics_models import Representations, Scale
 from small_text_ext.query_strategies.scoring import root_levels
-from small_text_ext.query_strategies.subpool import Indices, QueryContext, integer_labels
 
 # Texts that are read and predicted at a time.
 _BLOCK = 16_384

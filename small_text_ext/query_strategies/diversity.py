@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from small_text.query_strategies import QueryStrategy
 
 from small_text_ext._random import Seed, derived_generator, resolve_seed
 from small_text_ext.pool.distances import DistancePrecision
@@ -16,6 +14,13 @@ from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.roots import root_rows
 from small_text_ext.protocols import class_probabilities
 from small_text_ext.query_strategies.committees import number_of_classes
+from small_text_ext.query_strategies.context import (
+    ContextQueryStrategy,
+    Indices,
+    QueryContext,
+    check_at_least_one,
+    seed_to_show,
+)
 from small_text_ext.query_strategies.facility_location import facility_location
 from small_text_ext.query_strategies.joint_scores import (
     ClassBalance,
@@ -26,13 +31,6 @@ from small_text_ext.query_strategies.joint_scores import (
 )
 from small_text_ext.query_strategies.k_center import check_options, k_center_greedy
 from small_text_ext.query_strategies.neighbors import positions_of
-from small_text_ext.query_strategies.subpool import (
-    Indices,
-    QueryContext,
-    check_at_least_one,
-    integer_labels,
-    seed_to_show,
-)
 from small_text_ext.query_strategies.typiclust import typiclust
 from small_text_ext.query_strategies.uncertainty import UncertaintyMeasure, uncertainty_weights
 
@@ -52,7 +50,7 @@ __all__ = [
 _SMALLEST_WEIGHT = 1e-6
 
 
-class DiversityStrategy(QueryStrategy):
+class DiversityStrategy(ContextQueryStrategy):
     """Pick a set of texts by their frozen vectors, with or without the classifier's uncertainty.
 
     Subclasses say how, in :meth:`select`.
@@ -106,34 +104,18 @@ class DiversityStrategy(QueryStrategy):
             Rows of the embeddings, in the order of the picks.
         """
 
-    def query(
-        self,
-        clf: Any,  # noqa: ANN401
-        dataset: Any,  # noqa: ANN401
-        indices_unlabeled: NDArray[Any],
-        indices_labeled: NDArray[Any],
-        y: Any,  # noqa: ANN401
-        n: int = 10,
-    ) -> Indices:
-        """Query texts: small-text's contract.
+    def pick(self, context: QueryContext) -> Indices:
+        """Pick what is selected, in that order.
 
         Parameters
         ----------
-        clf : small_text.classifiers.Classifier
-            The current classifier; not asked unless there is a weight.
-        dataset : small_text.data.Dataset
-            The dataset, or a view of it.
-        indices_unlabeled, indices_labeled : numpy.ndarray of int
-            Indices into ``dataset``.
-        y : numpy.ndarray or scipy.sparse.csr_matrix
-            Labels of ``indices_labeled``.
-        n : int, default=10
-            Texts to pick.
+        context : QueryContext
+            The query.
 
         Returns
         -------
-        numpy.ndarray of int64, shape (n,)
-            Distinct members of ``indices_unlabeled``, in the order in which they were picked.
+        numpy.ndarray of int64, shape (context.n,)
+            Distinct members of ``context.unlabeled``.
 
         Raises
         ------
@@ -141,19 +123,10 @@ class DiversityStrategy(QueryStrategy):
             If a classifier is needed, and there is none.
         ValueError
             If the embeddings belong to another dataset, or a text is labelled and unlabelled.
-        small_text.query_strategies.EmptyPoolException
-            If there is no unlabelled text.
-        small_text.query_strategies.PoolExhaustedException
-            If there are fewer than ``n``.
         """
-        self._validate_query_input(indices_unlabeled, n)
-        check_at_least_one(n=n)
-        unlabeled = np.array(indices_unlabeled, dtype=np.int64)
-        labeled = np.array(indices_labeled, dtype=np.int64)
-        context = QueryContext(clf, dataset, unlabeled, labeled, integer_labels(y), int(n))
-        rows = root_rows(dataset, self.embeddings)
+        rows = root_rows(context.dataset, self.embeddings)
         _check_indices(context, len(rows))
-        return positions_of(self.select(context, rows), unlabeled, rows)
+        return positions_of(self.select(context, rows), context.unlabeled, rows)
 
     def generator(self, context: QueryContext) -> np.random.Generator:
         """Return the generator of this query, derived from the seed and the number of labels.

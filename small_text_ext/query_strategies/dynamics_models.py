@@ -23,7 +23,7 @@ from small_text_ext.protocols import (
     checked_positions,
     dynamics_of,
 )
-from small_text_ext.query_strategies.subpool import Indices, QueryContext
+from small_text_ext.query_strategies.context import Indices, QueryContext
 
 # Rows that are read, cast and multiplied at a time: some tens of megabytes.
 _BLOCK = 16_384

@@ -11,11 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
-from small_text.query_strategies import QueryStrategy
 
 from small_text_ext._random import Seed, derived_generator, preserved_global_state, resolve_seed
 from small_text_ext.protocols import EmbeddingClassifier
-from small_text_ext.query_strategies.subpool import Indices, check_at_least_one, seed_to_show
+from small_text_ext.query_strategies.context import (
+    ContextQueryStrategy,
+    Indices,
+    QueryContext,
+    seed_to_show,
+)
 
 Nearest = Literal["distance", "product"]
 
@@ -96,7 +100,7 @@ def _distinct_best(closeness: NDArray[np.float64]) -> Indices:
     return picks
 
 
-class ClassifierVectorStrategy(QueryStrategy):
+class ClassifierVectorStrategy(ContextQueryStrategy):
     """Pick texts by the vectors of the present classifier, all of those that are offered.
 
     Parameters
@@ -122,34 +126,18 @@ class ClassifierVectorStrategy(QueryStrategy):
     def check_labels(self, y: Any) -> None:  # noqa: ANN401
         """Raise a ValueError where the strategy has no answer for these labels; here it has."""
 
-    def query(
-        self,
-        clf: Any,  # noqa: ANN401
-        dataset: Any,  # noqa: ANN401
-        indices_unlabeled: NDArray[Any],
-        indices_labeled: NDArray[Any],
-        y: Any,  # noqa: ANN401 - small-text's contract
-        n: int = 10,
-    ) -> Indices:
-        """Query texts: small-text's contract.
+    def pick(self, context: QueryContext) -> Indices:
+        """Pick by the classifier's vectors of all unlabelled texts.
 
         Parameters
         ----------
-        clf : small_text.classifiers.Classifier
-            The current classifier, with ``embed``.
-        dataset : small_text.data.Dataset
-            The dataset, or a view of it.
-        indices_unlabeled, indices_labeled : numpy.ndarray of int
-            Indices into ``dataset``.
-        y : numpy.ndarray or scipy.sparse.csr_matrix
-            Labels of ``indices_labeled``.
-        n : int, default=10
-            Texts to pick.
+        context : QueryContext
+            The query.
 
         Returns
         -------
-        numpy.ndarray of int64, shape (n,)
-            Distinct members of ``indices_unlabeled``.
+        numpy.ndarray of int64, shape (context.n,)
+            Distinct members of ``context.unlabeled``.
 
         Raises
         ------
@@ -157,25 +145,19 @@ class ClassifierVectorStrategy(QueryStrategy):
             If there is no classifier, or it has no vectors.
         ValueError
             If the labels are of a task that the strategy has no answer for.
-        small_text.query_strategies.EmptyPoolException
-            If there is no unlabelled text.
-        small_text.query_strategies.PoolExhaustedException
-            If there are fewer than ``n``.
         """
-        self._validate_query_input(indices_unlabeled, n)
-        check_at_least_one(n=n)
-        unlabeled = np.array(indices_unlabeled, dtype=np.int64)
+        clf, unlabeled = context.clf, context.unlabeled
         if not isinstance(clf, EmbeddingClassifier):
             raise TypeError(
                 f"{type(self).__name__} works on the classifier's own vectors, and {clf!r} has "
                 "none: initialise the learner with a classifier that has embed, such as "
                 "TransformerClassification."
             )
-        self.check_labels(y)
-        if len(unlabeled) == n:
+        self.check_labels(context.y)
+        if len(unlabeled) == context.n:
             return unlabeled
-        generator = derived_generator(self._seed, len(indices_labeled))
-        return unlabeled[self.choose(clf, dataset[unlabeled], int(n), generator)]
+        generator = derived_generator(self._seed, len(context.labeled))
+        return unlabeled[self.choose(clf, context.dataset[unlabeled], context.n, generator)]
 
 
 class FineTunedKMeans(ClassifierVectorStrategy):

@@ -11,12 +11,8 @@ from small_text_ext._random import Seed
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.roots import root_rows
 from small_text_ext.pool.search import IndexName, PoolSearch
-from small_text_ext.query_strategies.subpool import (
-    Indices,
-    QueryContext,
-    SubpoolQueryStrategy,
-    check_at_least_one,
-)
+from small_text_ext.query_strategies.context import Indices, QueryContext, check_at_least_one
+from small_text_ext.query_strategies.subpool import SubpoolQueryStrategy
 
 
 class NeighborQueryStrategy(SubpoolQueryStrategy):

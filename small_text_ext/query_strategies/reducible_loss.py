@@ -25,6 +25,7 @@ from small_text_ext.query_strategies.committees import (
     dense_labels,
     number_of_classes,
 )
+from small_text_ext.query_strategies.context import Indices, QueryContext, check_at_least_one
 from small_text_ext.query_strategies.dynamics_models import Representations
 from small_text_ext.query_strategies.information_gain import (
     LabelDistribution,
@@ -33,7 +34,6 @@ from small_text_ext.query_strategies.information_gain import (
     expected_reducible_loss,
 )
 from small_text_ext.query_strategies.scoring import PoolScoringStrategy, Ratings, root_levels
-from small_text_ext.query_strategies.subpool import Indices, QueryContext, check_at_least_one
 
 Variant = LabelDistribution | Literal["committee"]
 

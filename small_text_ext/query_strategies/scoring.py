@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from small_text.query_strategies import QueryStrategy, ScoringMixin
+from small_text.query_strategies import ScoringMixin
 
 from small_text_ext._random import Seed, derived_generator, resolve_seed
 from small_text_ext.pool.embeddings import PoolEmbeddings
-from small_text_ext.query_strategies.subpool import (
+from small_text_ext.query_strategies.context import (
+    ContextQueryStrategy,
     Indices,
     QueryContext,
-    check_at_least_one,
-    integer_labels,
+    query_context,
     seed_to_show,
 )
 
@@ -58,7 +58,7 @@ class Ratings:
         return np.asarray(np.lexsort(keys)[:n], dtype=np.int64)
 
 
-class PoolScoringStrategy(ScoringMixin, QueryStrategy):
+class PoolScoringStrategy(ScoringMixin, ContextQueryStrategy):
     """Rate every unlabelled text and pick the best.
 
     Subclasses say how, in :meth:`rate`.
@@ -92,46 +92,19 @@ class PoolScoringStrategy(ScoringMixin, QueryStrategy):
             In the order of ``context.unlabeled``.
         """
 
-    def query(
-        self,
-        clf: Any,  # noqa: ANN401
-        dataset: Any,  # noqa: ANN401
-        indices_unlabeled: NDArray[Any],
-        indices_labeled: NDArray[Any],
-        y: Any,  # noqa: ANN401
-        n: int = 10,
-    ) -> Indices:
-        """Query texts: small-text's contract.
+    def pick(self, context: QueryContext) -> Indices:
+        """Pick the best rated, best first; of equals the one that comes first in the pool.
 
         Parameters
         ----------
-        clf : small_text.classifiers.Classifier
-            The current classifier.
-        dataset : small_text.data.Dataset
-            The dataset, or a view of it.
-        indices_unlabeled, indices_labeled : numpy.ndarray of int
-            Indices into ``dataset``.
-        y : numpy.ndarray or scipy.sparse.csr_matrix
-            Labels of ``indices_labeled``.
-        n : int, default=10
-            Texts to pick.
+        context : QueryContext
+            The query.
 
         Returns
         -------
-        numpy.ndarray of int64, shape (n,)
-            Distinct members of ``indices_unlabeled``, best first; of equals the one that comes
-            first in it.
-
-        Raises
-        ------
-        small_text.query_strategies.EmptyPoolException
-            If there is no unlabelled text.
-        small_text.query_strategies.PoolExhaustedException
-            If there are fewer than ``n``.
+        numpy.ndarray of int64, shape (context.n,)
+            Distinct members of ``context.unlabeled``.
         """
-        self._validate_query_input(indices_unlabeled, n)
-        check_at_least_one(n=n)
-        context = _context(clf, dataset, indices_unlabeled, indices_labeled, y, int(n))
         return context.unlabeled[self._rated(context).best(context.n)]
 
     def score(
@@ -154,8 +127,7 @@ class PoolScoringStrategy(ScoringMixin, QueryStrategy):
         numpy.ndarray of float64, shape (len(dataset),)
             Scores, the highest of which would be picked; NaN for labelled texts.
         """
-        context = _context(clf, dataset, indices_unlabeled, indices_labeled, y, 1)
-        self._rated(context)
+        self._rated(query_context(clf, dataset, indices_unlabeled, indices_labeled, y))
         assert self._last_scores is not None
         return self._last_scores.copy()
 
@@ -259,16 +231,3 @@ def root_levels(dataset: Any) -> list[Level]:  # noqa: ANN401
         positions = of_child[positions]
         levels.append(Level(level, len(own), positions))
     return levels
-
-
-def _context(
-    clf: Any,  # noqa: ANN401
-    dataset: Any,  # noqa: ANN401
-    indices_unlabeled: NDArray[Any],
-    indices_labeled: NDArray[Any],
-    y: Any,  # noqa: ANN401
-    n: int,
-) -> QueryContext:
-    unlabeled = np.array(indices_unlabeled, dtype=np.int64)
-    labeled = np.array(indices_labeled, dtype=np.int64)
-    return QueryContext(clf, dataset, unlabeled, labeled, integer_labels(y), n)

@@ -12,14 +12,14 @@ from small_text.vector_indexes import VectorIndex
 from small_text_ext._random import Seed
 from small_text_ext.pool.embeddings import PoolEmbeddings
 from small_text_ext.pool.search import IndexName
-from small_text_ext.query_strategies.neighbors import NeighborQueryStrategy, positions_of
-from small_text_ext.query_strategies.subpool import (
+from small_text_ext.query_strategies.context import (
     Indices,
     QueryContext,
-    QueryRecord,
     check_at_least_one,
     seed_to_show,
 )
+from small_text_ext.query_strategies.neighbors import NeighborQueryStrategy, positions_of
+from small_text_ext.query_strategies.subpool import QueryRecord
 
 # States of so many queries are kept: enough for a few learners that share the strategy.
 _STATES = 16

@@ -8,17 +8,22 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, issparse
 from small_text.query_strategies import QueryStrategy, ScoringMixin
 
 from small_text_ext._random import Seed, derived_generator, preserved_global_state, resolve_seed
+from small_text_ext.query_strategies.context import (
+    ContextQueryStrategy,
+    Indices,
+    QueryContext,
+    check_at_least_one,
+    query_context,
+    seed_to_show,
+)
 
-Indices = NDArray[np.int64]
-Labels: TypeAlias = "NDArray[np.int64] | csr_matrix"
 _NO_INDICES: Indices = np.empty(0, dtype=np.int64)
 
 
@@ -73,49 +78,7 @@ class QueryRecord:
             self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
 
 
-@dataclass(frozen=True)
-class QueryContext:
-    """The arguments of a query, checked and cast.
-
-    Attributes
-    ----------
-    clf : small_text.classifiers.Classifier or None
-        The current classifier.
-    dataset : small_text.data.Dataset
-        The dataset, or a view with re-based indices.
-    unlabeled, labeled : numpy.ndarray of int64
-        Indices into ``dataset``.
-    y : numpy.ndarray of int64 or scipy.sparse.csr_matrix
-        Labels of ``labeled``.
-    n : int
-        Texts asked for.
-    """
-
-    clf: Any
-    dataset: Any
-    unlabeled: Indices
-    labeled: Indices
-    y: Labels
-    n: int
-
-
-def integer_labels(y: Any) -> Labels:  # noqa: ANN401
-    """Cast labels to integers: small-text hands out floats once a text was ignored.
-
-    Parameters
-    ----------
-    y : array_like or scipy.sparse.csr_matrix
-        Labels.
-
-    Returns
-    -------
-    numpy.ndarray of int64 or scipy.sparse.csr_matrix
-        The same labels; a sparse matrix as it is.
-    """
-    return y if issparse(y) else np.asarray(y).astype(np.int64)
-
-
-class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
+class SubpoolQueryStrategy(ScoringMixin, ContextQueryStrategy):
     """Choose a subpool, then let a base strategy pick from it.
 
     The base strategy sees a view that holds the subpool and the labelled texts, with re-based
@@ -183,51 +146,31 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
             The query.
         """
 
-    def query(
-        self,
-        clf: Any,  # noqa: ANN401
-        dataset: Any,  # noqa: ANN401
-        indices_unlabeled: NDArray[Any],
-        indices_labeled: NDArray[Any],
-        y: Any,  # noqa: ANN401
-        n: int = 10,
-    ) -> Indices:
-        """Query texts: small-text's contract.
+    def pick(self, context: QueryContext) -> Indices:
+        """Pick from the subpool; see `ContextQueryStrategy.pick`.
 
         Parameters
         ----------
-        clf : small_text.classifiers.Classifier
-            The current classifier.
-        dataset : small_text.data.Dataset
-            The dataset, or a view of it.
-        indices_unlabeled, indices_labeled : numpy.ndarray of int
-            Indices into ``dataset``.
-        y : numpy.ndarray or scipy.sparse.csr_matrix
-            Labels of ``indices_labeled``.
-        n : int, default=10
-            Texts to pick.
+        context : QueryContext
+            The query.
 
         Returns
         -------
-        numpy.ndarray of int64, shape (n,)
-            Distinct members of ``indices_unlabeled``.
+        numpy.ndarray of int64, shape (context.n,)
+            In the order of the base strategy.
 
         Raises
         ------
-        small_text.query_strategies.EmptyPoolException
-            If there is no unlabelled text.
-        small_text.query_strategies.PoolExhaustedException
-            If there are fewer than ``n``.
         RuntimeError
             If the base strategy breaks the contract.
         """
-        self._validate_query_input(indices_unlabeled, n)
-        context = self._context(clf, dataset, indices_unlabeled, indices_labeled, y, n)
         record = QueryRecord()
         record.subpool = self.subpool(context, record)
         view, positions = _view(context, record.subpool)
         with record.timed("base"), self._seeded(context):
-            picks = self.base_query_strategy.query(clf, view, *positions, context.y, n=context.n)
+            picks = self.base_query_strategy.query(
+                context.clf, view, *positions, context.y, n=context.n
+            )
         self._scored = self._scores_of_base(context, record.subpool)
         self.last_query = record
         chosen: Indices = record.subpool[self._checked(picks, len(record.subpool), context.n)]
@@ -317,7 +260,7 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
         """
         if not isinstance(self.base_query_strategy, ScoringMixin):
             raise TypeError(f"{self.base_query_strategy} has no scores: query with it instead.")
-        context = self._context(clf, dataset, indices_unlabeled, indices_labeled, y, 1)
+        context = query_context(clf, dataset, indices_unlabeled, indices_labeled, y)
         subpool = self.subpool(context, QueryRecord())
         view, positions = _view(context, subpool)
         with self._seeded(context):
@@ -325,20 +268,6 @@ class SubpoolQueryStrategy(ScoringMixin, QueryStrategy):
         self._scored = self._scores_of_base(context, subpool)
         items = np.concatenate([subpool, context.labeled])
         return _spread(np.asarray(scores), items, _length(context.dataset))
-
-    def _context(
-        self,
-        clf: Any,  # noqa: ANN401
-        dataset: Any,  # noqa: ANN401
-        indices_unlabeled: NDArray[Any],
-        indices_labeled: NDArray[Any],
-        y: Any,  # noqa: ANN401
-        n: int,
-    ) -> QueryContext:
-        check_at_least_one(n=n)
-        unlabeled = np.array(indices_unlabeled, dtype=np.int64)
-        labeled = np.array(indices_labeled, dtype=np.int64)
-        return QueryContext(clf, dataset, unlabeled, labeled, integer_labels(y), int(n))
 
     def _seeded(self, context: QueryContext) -> Any:  # noqa: ANN401
         if not self._base_is_seeded:
@@ -445,46 +374,6 @@ class RandomSubset(SubpoolQueryStrategy):
             f"RandomSubset(base_query_strategy={self.base_query_strategy}, subpool_size={size}, "
             f"seed={self.seed})"
         )
-
-
-def check_at_least_one(**arguments: int) -> None:
-    """Check that whole numbers are at least one.
-
-    Parameters
-    ----------
-    **arguments : int
-        Name and value.
-
-    Raises
-    ------
-    TypeError
-        If one is no whole number.
-    ValueError
-        If one is below 1.
-    """
-    for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"{name} is {value!r}: pass a whole number.")
-        if value < 1:
-            raise ValueError(f"{name} is {value}: pass at least 1.")
-
-
-def seed_to_show(seed: Seed, resolved: int) -> int | None:
-    """Return what ``str`` shows of a seed: a generator as the number drawn from it.
-
-    Parameters
-    ----------
-    seed : int, numpy.random.Generator or None
-        As given.
-    resolved : int
-        As resolved.
-
-    Returns
-    -------
-    int or None
-        The seed.
-    """
-    return None if seed is None else resolved
 
 
 def _view(context: QueryContext, subpool: Indices) -> tuple[Any, tuple[Indices, Indices]]:

@@ -21,8 +21,8 @@ from small_text_ext.query_strategies.committees import (
     fit_head,
     number_of_classes,
 )
+from small_text_ext.query_strategies.context import QueryContext
 from small_text_ext.query_strategies.dynamics_models import Scale
-from small_text_ext.query_strategies.subpool import QueryContext
 from tests.contract.states import random_states
 
 

@@ -14,6 +14,7 @@ from small_text import SklearnClassifier, SklearnDataset
 from small_text_ext import MLPClassification, MLPModelArguments, PoolEmbeddings
 from small_text_ext.protocols import DynamicsMap, dynamics_of
 from small_text_ext.query_strategies import dynamics_models
+from small_text_ext.query_strategies.context import QueryContext
 from small_text_ext.query_strategies.dynamics_models import (
     LabeledMap,
     Representations,
@@ -22,7 +23,6 @@ from small_text_ext.query_strategies.dynamics_models import (
     fit_distributions,
     fit_hard,
 )
-from small_text_ext.query_strategies.subpool import QueryContext
 from small_text_ext.training.dynamics import DynamicsRecorder, HeldOutRecorder, TrainingDynamics
 
 VECTORS = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)

@@ -20,13 +20,8 @@ from small_text import (
 from small_text.integrations.pytorch.query_strategies import BADGE
 
 from small_text_ext import SEALS, AnchorAL, RandomSubset
-from small_text_ext.query_strategies.subpool import (
-    QueryContext,
-    QueryRecord,
-    SubpoolQueryStrategy,
-    check_at_least_one,
-    integer_labels,
-)
+from small_text_ext.query_strategies.context import QueryContext
+from small_text_ext.query_strategies.subpool import QueryRecord, SubpoolQueryStrategy
 from tests.query_strategies.conftest import Pool
 
 BASES = [
@@ -206,23 +201,11 @@ def test_seconds_are_noted_by_step(pool: Pool) -> None:
         (lambda: RandomSubset(LeastConfidence(), cast(Any, 1.5)), TypeError, "subpool_size is 1.5"),
         (lambda: RandomSubset(LeastConfidence(), 5, seed=-1), ValueError, "seed is -1"),
         (lambda: RandomSubset(LeastConfidence(), 5, seed=cast(Any, "a")), TypeError, "seed is 'a'"),
-        (lambda: check_at_least_one(n=True), TypeError, "n is True"),
     ],
 )
 def test_bad_arguments(make: Any, error: type[Exception], message: str) -> None:  # noqa: ANN401
     with pytest.raises(error, match=message):
         make()
-
-
-def test_n_below_one_is_refused(pool: Pool) -> None:
-    with pytest.raises(ValueError, match="n is 0"):
-        pool.query(RandomSubset(LeastConfidence(), 50), n=0)
-
-
-def test_float_labels_become_integers() -> None:
-    labels = integer_labels(np.array([0.0, 1.0, 3.0]))
-    assert labels.dtype == np.int64
-    assert labels.tolist() == [0, 1, 3]
 
 
 def test_a_seed_reaches_subpool_strategies_inside(pool: Pool) -> None:
