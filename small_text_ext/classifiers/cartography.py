@@ -241,7 +241,7 @@ class CartographyClassification(WrappedClassifier):
         return _EASY_MIX if self.fraction < _NEEDS_EASY_BELOW else 0.0
 
 
-class CartographyClassificationFactory(WrappedClassifierFactory):
+class CartographyClassificationFactory(WrappedClassifierFactory[CartographyClassification]):
     """Makes a new `CartographyClassification` for every round of small-text's active learner.
 
     Parameters
@@ -265,15 +265,7 @@ class CartographyClassificationFactory(WrappedClassifierFactory):
     'clean'
     """
 
-    def new(self) -> CartographyClassification:
-        """Return a new, unfitted classifier.
-
-        Returns
-        -------
-        CartographyClassification
-            The classifier.
-        """
-        return CartographyClassification(self.base_factory, **self.options)
+    classifier = CartographyClassification
 
 
 def noise_queue(learner: Any, n: int | None = None) -> NDArray[np.int64]:  # noqa: ANN401

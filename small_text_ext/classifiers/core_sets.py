@@ -235,7 +235,7 @@ class CoreSetClassification(WrappedClassifier):
         return self
 
 
-class CoreSetClassificationFactory(WrappedClassifierFactory):
+class CoreSetClassificationFactory(WrappedClassifierFactory[CoreSetClassification]):
     """Makes a new `CoreSetClassification` for every round of small-text's active learner.
 
     Parameters
@@ -259,15 +259,7 @@ class CoreSetClassificationFactory(WrappedClassifierFactory):
     'forgetting'
     """
 
-    def new(self) -> CoreSetClassification:
-        """Return a new, unfitted classifier.
-
-        Returns
-        -------
-        CoreSetClassification
-            The classifier.
-        """
-        return CoreSetClassification(self.base_factory, **self.options)
+    classifier = CoreSetClassification
 
 
 def _forgetting(

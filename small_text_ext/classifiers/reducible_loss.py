@@ -676,7 +676,7 @@ class ReducibleLossClassification(WrappedClassifier):
         return ScoreSelector(**self.options)
 
 
-class ReducibleLossClassificationFactory(WrappedClassifierFactory):
+class ReducibleLossClassificationFactory(WrappedClassifierFactory[ReducibleLossClassification]):
     """Makes a new `ReducibleLossClassification` for every round of small-text's active learner.
 
     Parameters
@@ -710,15 +710,7 @@ class ReducibleLossClassificationFactory(WrappedClassifierFactory):
     ) -> None:
         super().__init__(base_factory, irreducible_loss=irreducible_loss, **options)
 
-    def new(self) -> ReducibleLossClassification:
-        """Return a new, unfitted classifier.
-
-        Returns
-        -------
-        ReducibleLossClassification
-            The classifier.
-        """
-        return ReducibleLossClassification(self.base_factory, **self.options)
+    classifier = ReducibleLossClassification
 
 
 def _has_vectors(data_set: Any) -> bool:  # noqa: ANN401

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -90,8 +90,13 @@ class WrappedClassifier(EmbeddingMixin, Classifier):
         return self.classifier_
 
 
-class WrappedClassifierFactory(AbstractClassifierFactory):
+Wrapped = TypeVar("Wrapped", bound=WrappedClassifier)
+
+
+class WrappedClassifierFactory(AbstractClassifierFactory, Generic[Wrapped]):
     """Keeps a factory and the options of a classifier around it, checked.
+
+    Subclasses say of which classifier, by their attribute ``classifier``.
 
     Parameters
     ----------
@@ -107,14 +112,22 @@ class WrappedClassifierFactory(AbstractClassifierFactory):
         If the classifier does not take the arguments.
     """
 
+    classifier: Callable[..., Wrapped]
+
     def __init__(self, base_factory: TrainedClassifierFactory, **options: Any) -> None:  # noqa: ANN401
         self.base_factory = base_factory
         self.options = {**options, "seed": resolve_seed(options.get("seed"))}
         self.new()
 
-    @abstractmethod
-    def new(self) -> WrappedClassifier:
-        """Return a new, unfitted classifier."""
+    def new(self) -> Wrapped:
+        """Return a new, unfitted classifier.
+
+        Returns
+        -------
+        WrappedClassifier
+            Of the class that the factory is called after.
+        """
+        return type(self).classifier(self.base_factory, **self.options)
 
 
 def check_own_factory(factory: Any) -> TrainedClassifierFactory:  # noqa: ANN401

@@ -192,29 +192,21 @@ class CartographyFilter(SubpoolQueryStrategy):
         self.seed = seed_to_show(seed, self._seed)
         self._outcome: dict[str, Any] = {}
 
-    def query(
-        self,
-        clf: Any,  # noqa: ANN401
-        dataset: Any,  # noqa: ANN401
-        indices_unlabeled: NDArray[Any],
-        indices_labeled: NDArray[Any],
-        y: Any,  # noqa: ANN401
-        n: int = 10,
-    ) -> Indices:
-        """Query texts: small-text's contract; see `SubpoolQueryStrategy.query`.
+    def pick(self, context: QueryContext) -> Indices:
+        """Pick from what is left, and keep what was found out on the way.
 
         Parameters
         ----------
-        clf, dataset, indices_unlabeled, indices_labeled, y, n
-            As for `SubpoolQueryStrategy.query`.
+        context : QueryContext
+            The query.
 
         Returns
         -------
-        numpy.ndarray of int64, shape (n,)
-            Distinct members of ``indices_unlabeled``.
+        numpy.ndarray of int64, shape (context.n,)
+            Distinct members of ``context.unlabeled``.
         """
         self._outcome = {}
-        picks = super().query(clf, dataset, indices_unlabeled, indices_labeled, y, n)
+        picks = super().pick(context)
         self.last_query = FilterRecord(**{**vars(self.last_query), **self._outcome})
         return picks
 
