@@ -120,7 +120,8 @@ class HeadTrainer:
         Parameters
         ----------
         module : torch.nn.Module
-            Maps vectors (n, d) to logits (n, num_classes); on the device of ``data``.
+            Maps vectors (n, d) to logits (n, num_classes); on the device of ``data``. Where it has
+            ``sampled_logits(vectors, num_samples)``, that makes several passes with dropout.
         data : HeadData
             The training items.
         validation : HeadData or None, default=None
