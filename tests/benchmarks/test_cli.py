@@ -347,9 +347,11 @@ def test_an_optional_data_set_is_skipped_and_said(suite_file: Path, tmp_path: Pa
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
+    # In the background of a shell tests ignore an interrupt, and what they start must not.
+    heeding = ["env", "--default-signal=INT"]
     command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
     return subprocess.Popen(
-        command,
+        [*heeding, *command],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -375,7 +377,7 @@ def test_what_has_finished_outlives_the_run(
     process = start("run", suite_file, "--seeds", 60, "--jobs", jobs, "--out", tmp_path)
     wait_for_results(process, tmp_path)
     os.killpg(process.pid, kill)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=240)
     assert process.returncode == code, output
     kept = {path: path.read_bytes() for path in result_paths(tmp_path)}
     assert 0 < len(kept) < 180
