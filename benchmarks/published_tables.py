@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.anchoral_tables import majority_f1
+from benchmarks.experiments import EXPERIMENTS
 from benchmarks.frames import Section
 from benchmarks.parsing import SUITES_FOLDER, parse_suite, read_suite
-from benchmarks.results import RoundRecord, UnitResult, UnitSpec, canonical_json
+from benchmarks.results import MethodRecord, RoundRecord, UnitResult, UnitSpec, canonical_json
 from benchmarks.selection_tables import epochs_to_accuracy
 from benchmarks.specs import ClassifierEntry, DatasetEntry, Publication, PublishedNumber, Suite
 from benchmarks.statistics import Estimate, estimate_mean, normalized_area, published_area
@@ -108,16 +109,22 @@ class PublishedSuite:
         record = records.get(spec.method.id)
         if record is None:
             return ["what the suite has not"]
-        asked, ran = (
-            {"strategy": each.strategy, "base": each.base}
-            | {key: value for key, value in each.params.items() if not isinstance(value, Mapping)}
-            for each in (record, spec.method)
-        )
-        return _departures(asked, ran)
+        return _departures(_settings(record), _settings(spec.method))
 
     @cached_property
     def _suite(self) -> Suite:
         return parse_suite(self.raw)
+
+
+def _settings(method: MethodRecord) -> dict[str, Any]:
+    """Return what a suite may say of a method: fingerprints of its models are found out later."""
+    found: dict[str, Any] = {"strategy": method.strategy, "base": method.base}
+    experiment = EXPERIMENTS.get(method.strategy)
+    names = None if experiment is None else experiment.parameters
+    for name, value in method.params.items():
+        if not isinstance(value, Mapping) and (names is None or name in names()):
+            found[name] = value
+    return found
 
 
 def _departures(asked: Mapping[str, Any], ran: Mapping[str, Any]) -> list[str]:

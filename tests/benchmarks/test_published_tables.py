@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.experiments import EXPERIMENTS
 from benchmarks.frames import Section, split_sections
+from benchmarks.parsing import parse_suite
 from benchmarks.published_tables import (
     AMBIGUOUS,
     NOT_MEASURED,
@@ -21,6 +23,7 @@ from benchmarks.published_tables import (
 )
 from benchmarks.results import UnitResult
 from benchmarks.specs import PublishedNumber
+from tests.benchmarks.stand_ins import LocalHub
 from tests.benchmarks.synthetic import make_result
 
 BASE = {"base": "LeastConfidence"}
@@ -199,6 +202,22 @@ def test_another_method_is_compared_with_nothing(suites: dict[str, PublishedSuit
     assert "mlp, anchoral ran num_anchors 20 in place of its default\n" in facts
     assert "mlp, random ran what the suite has not" in facts
     assert "- ran on sections:radio: 25,000 texts" in facts
+
+
+@pytest.mark.parametrize("name", ["cea-frozen-cls", "lightly-zero-shot"])
+def test_weights_that_were_found_are_no_other_method(name: str, local_hub: LocalHub) -> None:
+    suite = published_suites()[name]
+    parsed = parse_suite(suite.raw)
+    spec = make_result("random", 0).spec
+    dataset = parsed.datasets[0].id
+    for method in parsed.method_records(dataset):
+        found = EXPERIMENTS[method.strategy].resolve(method)
+        # Descriptions in vectors are the suite's encoder's, and have none of their own.
+        assert (found == method) == (method.id == "zero-shot-vectors")
+        ran = {"dataset": spec.dataset.model_copy(update={"id": dataset}), "method": found}
+        assert suite.changed_method(spec.model_copy(update=ran)) == []
+        other = found.model_copy(update={"params": {**found.params, "template": "{}!", "k": 7}})
+        assert suite.changed_method(spec.model_copy(update={**ran, "method": other}))
 
 
 def test_a_suite_that_repeats_nothing_has_no_table(suites: dict[str, PublishedSuite]) -> None:
