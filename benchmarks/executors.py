@@ -105,7 +105,8 @@ def _run_in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
     """Run tasks in processes; units that were running when one died are run again, one by one.
 
     joblib cannot tell whose worker died, and gives up all units in flight. Alone, each of them
-    shows whether it was the one: a unit that ends its worker a second time has failed.
+    shows whether it was the one: a unit that ends two workers by itself has failed. One such end
+    is not enough, for the first death may have been another unit's, or nobody's.
     """
     remaining = list(range(len(tasks)))
     while remaining:
@@ -149,14 +150,23 @@ def _marker(folder: Path, number: int) -> Path:
 
 
 def _run_alone(task: Task) -> Outcome:
-    from joblib.externals.loky import ProcessPoolExecutor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    try:
+        return _in_new_process(task)
+    except TerminatedWorkerError:
+        pass
+    try:
+        return _in_new_process(task)
+    except TerminatedWorkerError as death:
+        return lost_unit(task, death)
+
+
+def _in_new_process(task: Task) -> Outcome:
+    from joblib.externals.loky import ProcessPoolExecutor
+
     with ProcessPoolExecutor(max_workers=1) as executor:
-        try:
-            outcome: Outcome = executor.submit(execute, task).result()
-        except TerminatedWorkerError as death:
-            return lost_unit(task, death)
+        outcome: Outcome = executor.submit(execute, task).result()
     return outcome
 
 

@@ -80,7 +80,8 @@ def assert_only_the_culprit_failed(tasks: list[Task], outcomes: list[Outcome]) -
     """Check outcomes and result files of :func:`with_two_killers`."""
     found = {outcome.spec.seed.number: outcome.status for outcome in outcomes}
     assert len(outcomes) == len(tasks)
-    assert found == {number: "failed" if number == 1 else "passed" for number in range(len(tasks))}
+    expected = {number: "failed" if number == 1 else "passed" for number in range(len(tasks))}
+    assert found == expected, [outcome.message for outcome in outcomes]
     folder = tasks[0].results
     assert len(list(iterate_results(folder))) == len(tasks)
     error = read_result(folder / tasks[1].unit.spec.relative_path).error
