@@ -87,14 +87,20 @@ class _Nearest:
         self.rows = np.full((num_queries, k), np.iinfo(np.int64).max)
 
     def offer(self, rows: NDArray[np.int64], similarities: NDArray[np.float32]) -> None:
-        """Take rows, in rising order, and their similarities of shape (rows, queries)."""
+        """Take rows, in rising order, and their similarities of shape (queries, rows)."""
         # Only a row that beats the worst of somebody's best so far can change a result.
-        wanted = np.flatnonzero((similarities > self.similarities[:, -1]).any(axis=1))
+        wanted = np.flatnonzero((similarities > self.similarities[:, -1:]).any(axis=0))
         if not wanted.size:
             return
-        shape = len(self.rows), wanted.size
-        both = np.concatenate([self.similarities, similarities[wanted].T], axis=1)
-        names = np.concatenate([self.rows, np.broadcast_to(rows[wanted], shape)], axis=1)
+        if wanted.size < len(rows):
+            rows, similarities = rows[wanted], np.take(similarities, wanted, axis=1)
+        shape = similarities.shape
+        names = np.broadcast_to(rows, shape)
+        if shape[1] > self.k:  # first among themselves: what is merged is then small
+            part = np.argpartition(similarities, shape[1] - self.k, axis=1)[:, -self.k :]
+            similarities, names = np.take_along_axis(similarities, part, 1), rows[part]
+        both = np.concatenate([self.similarities, similarities], axis=1)
+        names = np.concatenate([self.rows, names], axis=1)
         part = np.argpartition(-both, self.k - 1, axis=1)[:, : self.k]
         both, names = np.take_along_axis(both, part, 1), np.take_along_axis(names, part, 1)
         order = np.lexsort((names, -both), axis=1)
@@ -450,16 +456,17 @@ class ExactIndex(LiveIndex):
     def _nearest(self, queries: NDArray[np.float32], k: int) -> tuple[Rows, Distances]:
         best = _Nearest(len(queries), k)
         for start, similarities in self._similarities(queries):
-            live = np.flatnonzero(self._entries.live[start : start + len(similarities)])
-            if len(live) < len(similarities):
-                similarities = similarities[live]
+            num_rows = similarities.shape[1]
+            live = np.flatnonzero(self._entries.live[start : start + num_rows])
+            if len(live) < num_rows:
+                similarities = np.take(similarities, live, axis=1)
             best.offer(start + live, similarities)
         return best.rows, 1 - best.similarities
 
     def _similarities(
         self, queries: NDArray[np.float32]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield the first row of each block, and its similarities of shape (rows, queries)."""
+        """Yield the first row of each block, and its similarities of shape (queries, rows)."""
         product = self._torch_product(queries) if self.device else None
         start = 0
         for position, chunk in enumerate(self._blocks):
@@ -469,13 +476,13 @@ class ExactIndex(LiveIndex):
             for low in range(0, len(chunk), num_rows):
                 part = slice(low, low + num_rows)
                 if product is None:
-                    block = chunk[part].astype(np.float32, copy=False) @ queries.T
+                    block = queries @ chunk[part].astype(np.float32, copy=False).T
                 else:
                     block = product(position, part)
                 # Large products are fast; small parts, the first of which sets the mark that
                 # the others must beat, are fast to choose from.
-                for step in range(0, len(block), _ROWS_A_CHOICE):
-                    yield start + low + step, block[step : step + _ROWS_A_CHOICE]
+                for step in range(0, block.shape[1], _ROWS_A_CHOICE):
+                    yield start + low + step, block[:, step : step + _ROWS_A_CHOICE]
             start += len(chunk)
 
     def _torch_product(
@@ -488,10 +495,10 @@ class ExactIndex(LiveIndex):
             self._on_device = [
                 torch.from_numpy(np.array(chunk)).to(self.device) for chunk in self._blocks
             ]
-        blocks, moved = self._on_device, torch.from_numpy(queries).to(self.device).T
+        blocks, moved = self._on_device, torch.from_numpy(queries).to(self.device)
 
         def product(position: int, part: slice) -> NDArray[np.float32]:
-            return np.asarray((blocks[position][part].float() @ moved).cpu().numpy())
+            return np.asarray((moved @ blocks[position][part].float().T).cpu().numpy())
 
         return product
 
@@ -675,7 +682,7 @@ class HNSWIndex(LiveIndex):
         for low in range(0, len(live), _ROWS_AN_INSERT):
             part = live[low : low + _ROWS_AN_INSERT]
             vectors = np.asarray(graph.get_items(part), dtype=np.float32)
-            best.offer(part, vectors @ queries.T)
+            best.offer(part, queries @ vectors.T)
         return best.rows, 1 - best.similarities
 
     def _write(self, folder: Path) -> dict[str, Any]:
