@@ -95,7 +95,7 @@ def balance_figure(comparison: Comparison) -> Figure:
         also their size against labels, and for each method the area under F1 as published and the
         minutes of all queries, means with their intervals.
     """
-    has_subpools = bool(comparison.rounds["subpool_size"].notna().any())
+    has_subpools = comparison.has_subpools
     figure = _new_figure(width=11.0, height=7.2 if has_subpools else 4.2)
     axes = figure.subplots(2 if has_subpools else 1, 3, squeeze=False)
     styles = _styles(comparison)
@@ -112,7 +112,7 @@ def balance_figure(comparison: Comparison) -> Figure:
         ax.set_ylim(bottom=0)
         ax.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
         _name_panel(ax, label)
-    all_wanted = not comparison.section.results[0].spec.dataset.minority
+    all_wanted = comparison.wants_all
     _note_if_empty(axes[0][1], "all classes are wanted")
     _note_if_empty(
         axes[0][2], "all classes are wanted" if all_wanted else "no method has a subpool"

@@ -74,7 +74,11 @@ CONTESTANTS: Mapping[str, Select] = {
 
 
 def clocked_picks(
-    contestant: str, path: Path, num_selected: int, n: int
+    contestant: str,
+    path: Path,
+    num_selected: int,
+    n: int,
+    ready: Callable[[], object] = lambda: None,
 ) -> tuple[float, float | None, list[int]]:
     """Let a contestant pick, and look at the clock and at memory: for a process of its own.
 
@@ -88,6 +92,8 @@ def clocked_picks(
         How many of them, from the first on, are selected already.
     n : int
         Picks.
+    ready : callable, default=nothing
+        Called right before the clock starts.
 
     Returns
     -------
@@ -102,6 +108,7 @@ def clocked_picks(
     vectors = np.load(path)
     select(vectors[:64], 32, 2)  # imports, and threads of the linear algebra
     before = reset_peak()
+    ready()
     start = time.perf_counter()
     picks = select(vectors, num_selected, n)
     seconds = time.perf_counter() - start

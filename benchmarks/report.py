@@ -275,7 +275,9 @@ def _selection_figure(comparison: Comparison) -> Any:  # noqa: ANN401 - matplotl
 
 def figure_kinds(comparison: Comparison) -> list[str]:
     """Return which figures a section has."""
-    kinds = ["learning", "balance"] if comparison.curves else []
+    kinds = ["learning"] if comparison.curves else []
+    if comparison.curves and (comparison.has_subpools or not comparison.wants_all):
+        kinds.append("balance")
     if comparison.ablations and comparison.subject:
         kinds.append("ablations")
     return [*kinds, "selection"] if comparison.section.selections else kinds
@@ -450,9 +452,13 @@ def _curve_parts(comparison: Comparison) -> Iterator[str]:
     if len(comparison.curves) > 1 and comparison.references:
         yield "Area under average precision, paired by seed:"
         yield difference_table(comparison, "area_average_precision", decimal)
-        yield "Minority labels found, paired by seed:"
-        yield difference_table(comparison, "minority_labeled", number)
-    yield "Cost and balance, means over the queries (share in labels: at the end):"
+        if not comparison.wants_all:
+            yield "Minority labels found, paired by seed:"
+            yield difference_table(comparison, "minority_labeled", number)
+    if comparison.wants_all:
+        yield "Cost, means over the queries:"
+    else:
+        yield "Cost and balance, means over the queries (share in labels: at the end):"
     yield cost_table(comparison)
     yield from _links(comparison, ["learning", "balance"])
 

@@ -61,6 +61,16 @@ class Comparison:
         return sorted(self._kinds, key=self._place)
 
     @property
+    def wants_all(self) -> bool:
+        """Whether all classes are wanted, so that every label counts as one of a minority."""
+        return not self.section.results[0].spec.dataset.minority
+
+    @property
+    def has_subpools(self) -> bool:
+        """Whether a method chooses a subpool."""
+        return bool(self.rounds["subpool_size"].notna().any())
+
+    @property
     def compared(self) -> list[str]:
         """The methods that are no ablation."""
         return [name for name in self.methods if not self._kinds[name][1]]
@@ -169,6 +179,9 @@ def quality_table(comparison: Comparison) -> str:
         "final F1": ("final_f1", decimal),
         "area F1 as published": ("published_area_f1", number),
     }
+    if comparison.wants_all:  # budgets, the same for all; and the published area is of one class
+        for name in ("minority labels", "of the pool's", "area F1 as published"):
+            del columns[name]
     return _measures_table(comparison, comparison.compared, columns)
 
 
@@ -185,6 +198,8 @@ def cost_table(comparison: Comparison) -> str:
         "minority in labels": ("labeled_share", percent),
         "harness per round, s": ("harness_seconds", significant),
     }
+    if comparison.wants_all:
+        del columns["minority in subpool"], columns["minority in labels"]
     return _measures_table(comparison, comparison.curves, columns, interval=False)
 
 

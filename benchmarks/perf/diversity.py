@@ -6,8 +6,8 @@ import importlib.util
 import multiprocessing
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +58,9 @@ class Cost:
         Of each repeat; memory at its peak above the vectors, empty where the system does not tell.
     picks : list of int
         Of the last repeat.
+    was_stopped : bool, default=False
+        Whether a repeat reached the limit: seconds are then above what stands there, and neither
+        memory nor picks are known.
     """
 
     contestant: str
@@ -65,9 +68,16 @@ class Cost:
     seconds: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
     picks: list[int] = field(default_factory=list)
+    was_stopped: bool = False
 
 
-def measure_cost(contestant: str, workload: Workload, columns: int, repeats: int = 1) -> Cost:
+def measure_cost(
+    contestant: str,
+    workload: Workload,
+    columns: int,
+    repeats: int = 1,
+    limit: float | None = None,
+) -> Cost:
     """Let one contestant pick, in a process of its own for each repeat.
 
     Parameters
@@ -80,11 +90,18 @@ def measure_cost(contestant: str, workload: Workload, columns: int, repeats: int
         Dimensions of the vectors.
     repeats : int, default=1
         How often.
+    limit : float or None, default=None
+        Seconds after which a repeat is stopped, and no other is begun.
 
     Returns
     -------
     Cost
         Seconds and megabytes.
+
+    Raises
+    ------
+    RuntimeError
+        If the process ends before it has picked.
     """
     cost = Cost(contestant, workload)
     size = workload.selected + workload.candidates
@@ -92,13 +109,46 @@ def measure_cost(contestant: str, workload: Workload, columns: int, repeats: int
         path = Path(folder) / "vectors.npy"
         np.save(path, make_pool(size, columns, seed=0).vectors)
         for _ in range(repeats):
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1, mp_context=context) as pool:
-                arguments = contestant, path, workload.selected, workload.picks
-                seconds, peak, cost.picks = pool.submit(clocked_picks, *arguments).result()
+            found = _in_own_process(contestant, path, workload, limit)
+            if found is None:
+                assert limit is not None  # what stopped it
+                cost.seconds.append(limit)
+                cost.was_stopped = True
+                break
+            seconds, peak, cost.picks = found
             cost.seconds.append(seconds)
             cost.megabytes += [] if peak is None else [peak]
     return cost
+
+
+def _in_own_process(
+    contestant: str, path: Path, workload: Workload, limit: float | None
+) -> tuple[float, float | None, list[int]] | None:
+    """Return what `clocked_picks` returns, or None if it took longer than the limit."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    arguments = sender, contestant, path, workload.selected, workload.picks
+    process = context.Process(target=_send_picks, args=arguments)
+    process.start()
+    sender.close()  # here, so that the end of the process is the end of what can be received
+    try:
+        receiver.recv()  # it is ready
+        found = receiver.recv() if receiver.poll(limit) else None
+    except EOFError:
+        process.join()
+        raise RuntimeError(
+            f"{contestant} ended with exit code {process.exitcode} before it had picked "
+            f"{workload.picks:,} of {workload.candidates:,}."
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+    return found
+
+
+def _send_picks(sender: Connection, contestant: str, path: Path, num_selected: int, n: int) -> None:
+    found = clocked_picks(contestant, path, num_selected, n, ready=lambda: sender.send(None))
+    sender.send(found)
 
 
 def diversity(
@@ -114,13 +164,17 @@ def diversity(
     ] = 4_000,
     host_picks: Annotated[int, typer.Option(min=1, help="Picks of small-text's.")] = 300,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each contestant.")] = 1,
+    limit: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a run of another's is stopped.")
+    ] = 600.0,
     out: Annotated[Path | None, typer.Option(help="Also write the numbers as JSON.")] = None,
 ) -> None:
     """Time farthest-first selection, and its memory above the vectors: ours, and others'.
 
     lightly-mundig (where it is installed) picks the same from the same vectors; small-text's
     GreedyCoreset, on a size that it finishes, beside ours on that size. Each run has a process of
-    its own. At the default size this takes an hour or so, most of it theirs.
+    its own; where another's is stopped at the limit, it is known to be slower than that. At the
+    default size lightly-mundig takes the better part of an hour.
     """
     large = Workload(candidates, selected, picks)
     small = Workload(host_candidates, host_selected, host_picks)
@@ -137,7 +191,8 @@ def diversity(
     with console.status("preparing") as status:
         for name, load in entries:
             status.update(f"{name}: {load.picks:,} of {load.candidates:,}")
-            costs.append(measure_cost(name, load, columns, repeats))
+            allowed = limit if name in (ENGINE, HOST) else None
+            costs.append(measure_cost(name, load, columns, repeats, allowed))
     console.print(cost_table(costs, columns))
     targets = diversity_targets(costs)
     console.print(target_table(targets))
@@ -145,7 +200,7 @@ def diversity(
     write_measurement(
         out,
         {
-            "settings": {"columns": columns, "repeats": repeats},
+            "settings": {"columns": columns, "repeats": repeats, "limit": limit},
             "costs": content,
             "targets": [target.as_json() for target in targets],
         },
@@ -161,9 +216,9 @@ def cost_table(costs: Sequence[Cost], columns: int) -> Table:
             f"{cost.workload.candidates:,}",
             f"{cost.workload.selected:,}",
             f"{cost.workload.picks:,}",
-            spread(cost.seconds, 2),
+            ("above " if cost.was_stopped else "") + spread(cost.seconds, 2),
             spread(cost.megabytes, 0) if cost.megabytes else "not known here",
-            f"{len(ours[cost.workload] & set(cost.picks)):,}",
+            "stopped" if cost.was_stopped else f"{len(ours[cost.workload] & set(cost.picks)):,}",
         )
         for cost in costs
     ]
@@ -200,15 +255,20 @@ def diversity_targets(costs: Sequence[Cost]) -> list[Target]:
         (ENGINE, 5, "lightly-mundig is not installed"),
         (HOST, 1_000, "it did not run"),
     ):
-        found = [
-            ratios(cost.seconds, ours[cost.workload].seconds)
-            for cost in costs
-            if cost.contestant == name
-        ]
-        values = found[0] if found else ()
+        found = [cost for cost in costs if cost.contestant == name]
         targets.append(
             Target(
-                f"seconds of {name} over ours", values, at_least=at_least, reason=reason, digits=1
+                f"seconds of {name} over ours",
+                _times_ours(found[0], ours[found[0].workload]) if found else (),
+                at_least=at_least,
+                reason=reason,
+                digits=1,
+                is_lower_bound=bool(found) and found[0].was_stopped,
             )
         )
     return targets
+
+
+def _times_ours(cost: Cost, ours: Cost) -> tuple[float, ...]:
+    """Return the ratios of the repeats that both have."""
+    return ratios(cost.seconds, ours.seconds[: len(cost.seconds)])

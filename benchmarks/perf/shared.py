@@ -45,6 +45,8 @@ class Target:
         Why it could not be measured.
     digits : int or None, default=2
         Digits after the point; None shows a power of ten.
+    is_lower_bound : bool, default=False
+        Whether the values are known to be above these, and no more.
     """
 
     measure: str
@@ -53,14 +55,17 @@ class Target:
     at_most: float | None = None
     reason: str = ""
     digits: int | None = 2
+    is_lower_bound: bool = False
 
     @property
     def met(self) -> bool | None:
-        """Whether the median keeps to the bound; None without a measurement or a bound."""
+        """Whether the median keeps to the bound; None where that is not known, or not asked."""
         if not self.values or self.asked == _NOTHING_ASKED:
             return None
         median = statistics.median(self.values)
         reached = self.at_least is None or median >= self.at_least
+        if self.is_lower_bound and not reached:
+            return None
         return reached and (self.at_most is None or median <= self.at_most)
 
     @property
@@ -75,7 +80,7 @@ class Target:
         """What was measured in words."""
         if not self.values:
             return f"not measured: {self.reason}"
-        return spread(self.values, self.digits)
+        return ("above " if self.is_lower_bound else "") + spread(self.values, self.digits)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields and the verdict."""

@@ -155,6 +155,18 @@ def test_a_folder_of_failures_is_still_a_report(tmp_path: Path) -> None:
     assert "**1 of 1 units failed**" in page and "sections:radio / mlp / seals / seed 0" in page
 
 
+def test_where_all_classes_are_wanted_nothing_is_counted_as_a_minority(tmp_path: Path) -> None:
+    wanted = {"dataset": {"minority": ()}}
+    names = ("random", "breaking-ties")
+    results = [make_result(name, seed, **wanted) for name in names for seed in range(2)]
+    page = write_report(_write(results, tmp_path)).read_text()
+    assert "| method | seeds | area under AP | area under F1 | final AP | final F1 |\n" in page
+    assert "Minority labels found" not in page
+    assert "minority in" not in page
+    assert "\nCost, means over the queries:\n" in page
+    assert sorted(path.stem.split("-")[-1] for path in tmp_path.rglob("*.png")) == ["learning"]
+
+
 def test_only_a_ceiling_is_a_table_without_figures(tmp_path: Path) -> None:
     report = write_report(_write([make_result("full-data", 0, [0.8])], tmp_path))
     assert "| full-data | 1 |" in report.read_text()

@@ -2,9 +2,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.perf.diversity import Cost, Workload, cost_table, diversity_targets
+import pytest
+
+from benchmarks.perf.diversity import (
+    Cost,
+    Workload,
+    cost_table,
+    diversity_targets,
+    measure_cost,
+)
 from benchmarks.picking import CONTESTANTS, ENGINE, HOST, OURS
 from tests.benchmarks.test_cli import invoke, plain
 
@@ -41,6 +50,24 @@ def test_the_command_prints_all_in_one_run(tmp_path: Path) -> None:
     assert all(cost["seconds"][0] > 0 for cost in written["costs"])
     assert written["targets"][3]["values"][0] > 0
     assert "MB above the input" in plain(result)
+
+
+def test_who_does_not_end_is_stopped_and_known_to_be_slower() -> None:
+    cost = measure_cost(HOST, Workload(2_000, 3_000, 1_500), 64, repeats=3, limit=0.2)
+    assert cost.was_stopped
+    assert (cost.seconds, cost.megabytes, cost.picks) == ([0.2], [], [])
+    ours = [Cost(OURS, load, [0.1, 0.1, 0.1], [1.0], [1]) for load in (LARGE, cost.workload)]
+    costs = [ours[0], ours[1], cost]
+    assert diversity_targets(costs)[3].measured == "above 2.0 [2.0, 2.0]"
+    assert diversity_targets(costs)[3].met is None
+    assert replace(diversity_targets(costs)[3], at_least=1.5).met is True
+    assert list(cost_table(costs, 8).columns[4].cells)[-1] == "above 0.20 [0.20, 0.20]"
+    assert list(cost_table(costs, 8).columns[-1].cells)[-1] == "stopped"
+
+
+def test_who_dies_is_named() -> None:
+    with pytest.raises(RuntimeError, match=r"nobody ended with exit code 1 before it had picked 8"):
+        measure_cost("nobody", SMALL, 8)
 
 
 def test_more_picks_than_candidates_are_refused() -> None:
