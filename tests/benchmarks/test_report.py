@@ -156,9 +156,11 @@ def test_a_folder_of_failures_is_still_a_report(tmp_path: Path) -> None:
 
 
 def test_where_all_classes_are_wanted_nothing_is_counted_as_a_minority(tmp_path: Path) -> None:
-    wanted = {"dataset": {"minority": ()}}
-    names = ("random", "breaking-ties")
-    results = [make_result(name, seed, **wanted) for name in names for seed in range(2)]
+    results = [
+        make_result(name, seed, dataset={"minority": ()})
+        for name in ("random", "breaking-ties")
+        for seed in range(2)
+    ]
     page = write_report(_write(results, tmp_path)).read_text()
     assert "| method | seeds | area under AP | area under F1 | final AP | final F1 |\n" in page
     assert "Minority labels found" not in page
