@@ -57,7 +57,8 @@ def learning_figure(comparison: Comparison) -> Figure:
     matplotlib.figure.Figure
         Two rows (average precision, F1) of three panels (labels, minutes of queries and fits,
         minutes of queries; the last without random sampling, whose queries cost nothing). Bands are
-        drawn against labels only. A dashed line is the ceiling.
+        drawn against labels only. A dashed line is the ceiling. Heights start at zero, unless all
+        that is drawn lies in the upper half.
     """
     figure = _new_figure(width=11.0, height=6.9)
     axes = figure.subplots(2, 3, sharey="row", sharex="col")
@@ -68,8 +69,11 @@ def learning_figure(comparison: Comparison) -> Figure:
         for ax, (x, _) in zip(row, _PANELS, strict=True):
             _draw_curves(ax, comparison, x, f"minority_{name}", styles)
             _draw_level(ax, ceiling, "all labels of the pool")
-            ax.set_ylim(bottom=0)
-        row[0].set_ylabel(f"minority {label}")
+        lowest, highest = row[0].get_ylim()
+        if lowest < highest / 2:
+            row[0].set_ylim(bottom=0)
+        of_whom = f"{label}, mean over classes" if comparison.wants_all else f"minority {label}"
+        row[0].set_ylabel(of_whom)
     for ax, (_, label) in zip(axes[1], _PANELS, strict=True):
         ax.set_xlabel(label if label == "labels" else f"{label}, cumulative")
     _finish(figure, comparison)

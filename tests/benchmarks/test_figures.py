@@ -103,6 +103,19 @@ def test_where_all_classes_are_wanted_there_is_no_level() -> None:
         assert [text.get_text() for text in ax.texts] == ["all classes are wanted"]
 
 
+def test_curves_in_the_upper_half_are_not_pressed_under_the_ceiling() -> None:
+    high = [make_result("random", 0, (0.8, 0.82, 0.85), dataset={"minority": ()})]
+    axes = learning_figure(_comparison(high)).axes
+    assert 0.7 < axes[0].get_ylim()[0] < 0.8
+    assert [ax.get_ylabel() for ax in (axes[0], axes[3])] == [
+        "average precision, mean over classes",
+        "F1, mean over classes",
+    ]
+    low = learning_figure(_comparison([make_result("random", 0, (0.1, 0.5, 0.85))])).axes
+    assert low[0].get_ylim()[0] == 0
+    assert low[0].get_ylabel() == "minority average precision"
+
+
 def test_bands_are_drawn_against_labels_only_and_free_queries_not_against_their_time() -> None:
     figure = learning_figure(_comparison(_results()))
     drawn = [[str(line.get_label()) for line in ax.lines] for ax in figure.axes]
