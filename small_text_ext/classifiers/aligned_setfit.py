@@ -18,6 +18,9 @@ from small_text_ext.training.history import TrainingHistory
 from small_text_ext.training.tokens import TextTokenizer
 from small_text_ext.training.trainer import TokenizedItems
 
+# Tokens of a text where neither the encoder nor the arguments have a limit.
+_LONGEST = 512
+
 
 class AlignedSetFitClassification(HookedSetFitClassification):
     """small-text's ``SetFitClassification`` with this package's contrastive stage.
@@ -38,9 +41,9 @@ class AlignedSetFitClassification(HookedSetFitClassification):
     num_classes : int
         The number of classes.
     num_epochs : int, default=10
-        Passes over the training texts, unless ``max_steps`` of the model arguments is above 0; 0
-        leaves the encoder as it is. Few texts make few steps a pass, far fewer than their pairs
-        would: raise it, or the learning rate, where labels are few.
+        Each as many batches as the training texts would fill, unless ``max_steps`` of the model
+        arguments is above 0; 0 leaves the encoder as it is. Few texts make few steps, far fewer
+        than their pairs would: raise it, or the learning rate, where labels are few.
     objective : AlignmentObjective or None, default=None
         The loss; None is supervised contrastive with prototypes.
     plan : AlignmentPlan or None, default=None
@@ -232,5 +235,6 @@ def _body_tokenizer(body: Any, max_length: int | None) -> TextTokenizer:  # noqa
             f"The encoder begins with a {type(body[0]).__name__}: pass a sentence-transformers "
             "model that begins with a transformer."
         )
-    longest = min(length for length in (max_length, body.max_seq_length, 512) if length)
+    limits = [length for length in (max_length, body.max_seq_length) if length]
+    longest = min(limits, default=_LONGEST)
     return text_tokenizer(body.tokenizer, model.config, longest)

@@ -94,8 +94,10 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
         Whether an item may have several labels, or none. Texts are then pulled together by the
         Jaccard similarity of their label sets.
     num_epochs : int, default=10
-        Passes over the training set; 0 leaves the encoder as it is, which makes this the head on a
-        frozen encoder. Few texts make few steps a pass: raise it where labels are few.
+        Each as many batches as the training set would fill; 0 leaves the encoder as it is, which
+        makes this the head on a frozen encoder. Class-balanced batches show common classes in part
+        and rare ones several times in one epoch; how common they are matters only where there are
+        more classes than ``classes_per_batch``. Few texts make few steps: raise it then.
     lr : float, default=5e-5
         The highest learning rate.
     loss : str or callable, default="supervised_contrastive"
@@ -127,7 +129,9 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
     second_task : {"push", "pull", "mix"} or None, default=None
         What a second label, which `fit` is then given, does to the embeddings: "push" drives texts
         with the same one apart, "pull" draws them together, "mix" besides draws those with
-        different ones together; see `SecondTask`. None has no second label.
+        different ones together; see `SecondTask`. None has no second label. small-text's learner
+        hands the same ``fit_kwargs`` to every fit: replace ``learner.fit_kwargs`` by the second
+        labels of all that is labelled before each update.
     task_weights : (float, float), default=(1.0, 1.0)
         Factors of the losses of the first and the second label; (0.0, 1.0) leaves the first out.
     pooling : {"mean", "cls"} or None, default=None
@@ -205,7 +209,9 @@ class EmbeddingAlignmentClassification(EncoderClassifier):
       results.
     - The same text twice is two texts: a pair like any other, and two votes. If their labels
       differ, their pair has no gradient, and the probabilities are shared.
-    - A class that is not in the training set has a small probability, and is never predicted.
+    - A class that is not in the training set has a small probability, and is not predicted, unless
+      the votes of all neighbours vanish beside the smoothing, as with a temperature of .02 of
+      neighbours at a right angle.
 
     A second label is of the training alone: the head, and what is kept, know the first. Its pairs
     are those of a batch, chosen by the first label where batches are class-balanced.

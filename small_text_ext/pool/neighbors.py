@@ -137,8 +137,9 @@ def knn_votes(
         Of soft votes. A small one leaves the nearest neighbour alone to vote.
     smoothing : float, default=1e-3
         One more vote of so much weight, for all classes alike (in a multi-label task, half for and
-        half against each label). It keeps probabilities above zero, changes no prediction, and with
-        soft votes makes a query that is far from everything uncertain.
+        half against each label). It keeps probabilities above zero and with soft votes makes a
+        query that is far from everything uncertain. It changes no prediction, unless votes are too
+        small to count beside it: ``exp(-1 / temperature)`` of neighbours at a right angle.
     weights : numpy.ndarray of float, of the shape of ``labels``, or None, default=None
         Factors of the votes.
     break_ties : bool, default=True

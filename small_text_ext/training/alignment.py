@@ -26,6 +26,7 @@ from small_text_ext.training.contrastive_batches import (
     ClassBalancedBatches,
     RandomBatches,
     check_at_least_one,
+    class_members,
 )
 from small_text_ext.training.contrastive_memory import (
     Memory,
@@ -161,6 +162,8 @@ class SecondTask:
 
     For a space in which, say, political bias shows, and the publisher that it correlates with does
     not. Texts of a batch are compared with each other by it; a memory is of the first label alone.
+    A text that stands in a batch twice, for the sake of its first label, counts once here: it is
+    not driven apart from itself.
 
     Parameters
     ----------
@@ -229,7 +232,7 @@ class SecondTask:
             return total
         second = cosine_mse_loss(
             embeddings,
-            self.labels[list(rows)].to(embeddings.device),
+            self._labels_of(rows).to(embeddings.device),
             objective.pairs,
             "sum" if objective.loss == "cosine_mse" else "mean",
             flip=self.task != "pull",
@@ -237,6 +240,12 @@ class SecondTask:
             generator=generator,
         )
         return total + other * second
+
+    def _labels_of(self, rows: Sequence[int]) -> Tensor:
+        """Return the labels of a batch, unknown where a text stands in it again."""
+        first: dict[int, int] = {}
+        again = [first.setdefault(row, place) != place for place, row in enumerate(rows)]
+        return self.labels[list(rows)].masked_fill(torch.tensor(again, dtype=torch.bool), -1)
 
 
 def check_second_task(task: str, weights: Sequence[float]) -> None:
@@ -312,9 +321,8 @@ def alignment_batches(
         return RandomBatches(len(labels), batch_size, seed)
     if samples_per_class is None:
         check_at_least_one(batch_size=batch_size, classes_per_batch=classes_per_batch)
-        occurring = labels.any(dim=0).sum() if labels.ndim == 2 else len(set(labels.tolist()))
         classes_per_batch = min(classes_per_batch, max(2, batch_size // 2))
-        drawn = max(1, min(classes_per_batch, int(occurring)))
+        drawn = max(1, min(classes_per_batch, len(class_members(labels))))
         samples_per_class = max(2, batch_size // drawn)
     return ClassBalancedBatches(labels, classes_per_batch, samples_per_class, seed=seed)
 
@@ -328,8 +336,9 @@ class AlignmentPlan:
     memory : {"ring", "none", "detached", "mixed", "datapoint"}, default="ring"
         What a batch is compared with besides itself; see `make_memory`.
     memory_size : int, default=4096
-        Slots of "ring", of which no more are used than there are training texts: a second
-        embedding of a text is an older one, and the encoder has left it behind.
+        Slots of "ring", of which no more are used than there are training texts; all classes have
+        as many. Where they are of one size, no text is there twice; else those of a rare class are,
+        older embeddings beside newer ones, while a common one has not all of its texts there.
     memory_warm_start : int or None, default=None
         Batches that "ring" does not keep at first; None is one epoch, at most 100.
     batches : {"class_balanced", "random"}, default="class_balanced"
@@ -561,7 +570,8 @@ class AlignmentTuner:
     Parameters
     ----------
     num_epochs : int
-        Passes over the training set; 0 leaves the encoder as it is.
+        Each as many batches as the training set would fill; 0 leaves the encoder as it is. Of
+        class-balanced batches one epoch has common classes in part, and rare ones several times.
     lr : float
         The highest learning rate.
     objective : AlignmentObjective

@@ -78,6 +78,9 @@ def cosine_mse_loss(
         enough apart is left alone. None costs ``cosine ** 2``: a cosine below zero is an error too.
     flip : bool, default=False
         Push items of a class apart: takes the positive pairs alone, with one minus their target.
+        A text that is there twice, as those alone in their class are in class-balanced batches, or
+        again in a memory, is pushed from itself: give random batches and no memory, or a second
+        task (`SecondTask`), which knows better.
     inverse : bool, default=False
         Pull different classes together: takes the negative pairs alone, with the target 1. Together
         with ``flip`` it takes all pairs.
@@ -518,7 +521,9 @@ def _overlap(labels: Tensor, others: Tensor) -> Tensor:
     if labels.ndim == 1:
         same = (labels[:, None] == others).float()
         return same.masked_fill((labels < 0)[:, None] | (others < 0), torch.nan)
-    first, second = labels.double(), others.double()
+    # Apple's GPUs have no double precision; what is counted is exact in single, too.
+    wide = torch.float32 if labels.device.type == "mps" else torch.float64
+    first, second = labels.to(wide), others.to(wide)
     shared = first @ second.T
     return shared / (first.sum(dim=1)[:, None] + second.sum(dim=1) - shared)
 

@@ -90,7 +90,7 @@ class ClassBalancedBatches:
             raise ValueError(f"power is {power}: pass a number between 0 and 1.")
         self.classes_per_batch, self.samples_per_class = classes_per_batch, samples_per_class
         self.power, self.seed, self.epoch = power, resolve_seed(seed), 0
-        self._groups = _grouped(_as_array(labels))
+        self._groups = class_members(labels)
         if not self._groups:
             raise ValueError("labels hold no known class: pass the labels of at least one item.")
         self.singletons = frozenset(int(group[0]) for group in self._groups if len(group) == 1)
@@ -210,9 +210,26 @@ def _as_array(labels: Labels) -> NDArray[Any]:
     return dense
 
 
-def _grouped(labels: NDArray[Any]) -> list[NDArray[np.int64]]:
-    """Return the positions of each class that occurs."""
-    classes = labels if labels.ndim == 1 else _rarest_labels(labels > 0)
+def class_members(labels: Labels) -> list[NDArray[np.int64]]:
+    """Return the positions of the items of each class that occurs, as `ClassBalancedBatches` does.
+
+    Parameters
+    ----------
+    labels : array-like of int, shape (n,), or matrix of zeros and ones, shape (n, num_classes)
+        Labels; a negative class id is none.
+
+    Returns
+    -------
+    list of numpy.ndarray of int64
+        One for each class; of several labels by the rarest, those without any being one more.
+
+    Examples
+    --------
+    >>> [members.tolist() for members in class_members([4, -1, 2, 4])]
+    [[2], [0, 3]]
+    """
+    dense = _as_array(labels)
+    classes = dense if dense.ndim == 1 else _rarest_labels(dense > 0)
     return [np.flatnonzero(classes == one) for one in np.unique(classes[classes >= 0])]
 
 

@@ -402,7 +402,8 @@ class RingBufferMemory(_SlotMemory):
         Classes.
     size : int, default=4096
         Slots of all classes together, of which each class has ``size // num_classes``, at least
-        one. As many as there are training texts make the whole set a partner of each batch.
+        one. As many as there are training texts make the whole set a partner of each batch, if its
+        classes are of one size: a class of fewer texts than slots has older embeddings of them too.
     max_age : int or None, default=None
         Embeddings older than so many updates are left out; None keeps them until their slot is
         needed. The age of those of the last update is 1.

@@ -140,6 +140,13 @@ def test_batches_fill_up_their_size() -> None:
     assert {len(batch) for batch in least} == {4}
     asked = alignment_batches(classes, batch_size=8, samples_per_class=2)
     assert {len(batch) for batch in asked} == {32}
+    # Of several labels, and none, classes are those of the rarest label, and one more.
+    two = torch.zeros(40, 2, dtype=torch.int64)
+    two[:10, 0] = two[10:20, 1] = 1
+    assert {len(batch) for batch in alignment_batches(two, batch_size=30)} == {30}
+    covered = torch.ones(40, 10, dtype=torch.int64)
+    covered[20:, 0] = 0  # the rarest of the first, as the second is of the others
+    assert {len(batch) for batch in alignment_batches(covered, batch_size=30)} == {30}
     random = alignment_batches(LABELS, "random", batch_size=10)
     assert isinstance(random, RandomBatches)
     assert [len(batch) for batch in random] == [10, 10, 4]
@@ -230,6 +237,19 @@ def test_chunks_have_the_gradient_of_the_batch(memory: str) -> None:
     with pytest.raises(AssertionError):
         assert_close(whole, untouched, atol=1e-4)
     assert_close(parts, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("memory", ["none", "datapoint"])
+def test_no_more_texts_than_a_chunk_are_encoded_at_a_time(memory: str) -> None:
+    start, sizes = encoder(), []
+    start.model.register_forward_pre_hook(
+        lambda module, args, inputs: sizes.append(len(inputs["input_ids"])), with_kwargs=True
+    )
+    fit = tuner(LABELS, memory, chunk_size=5)
+    fit.fit(start.model, start.tokenizer, items_of(start, LABELS), first_token, CPU)
+    assert max(sizes) == 5
+    # A batch of 12 is 5, 5 and 2, each of them once without and once with a gradient.
+    assert sizes.count(2) >= 2 * fit.num_epochs * len(fit.batches)
 
 
 @pytest.mark.parametrize("memory", ["ring", "detached", "mixed", "datapoint"])
@@ -352,6 +372,22 @@ def test_a_second_label_is_compared_pair_by_pair(
         torch.tensor(5.0), vectors, rows, AlignmentObjective(loss), torch.Generator()
     )
     assert float(found) == pytest.approx(10 + 3 * expected)
+
+
+@pytest.mark.parametrize("task", ["push", "mix"])
+def test_a_text_that_stands_twice_is_not_driven_from_itself(task: Any) -> None:  # noqa: ANN401
+    objective, vectors = AlignmentObjective("cosine_mse"), torch.eye(3)[[0, 0, 1]]
+    alone = SecondTask(SECOND, task).joined(
+        torch.tensor(0.0), vectors[:2], [0, 0], objective, torch.Generator()
+    )
+    assert float(alone) == 0.0
+    beside, once = (
+        SecondTask(SECOND, task).joined(
+            torch.tensor(0.0), vectors[places], rows, objective, torch.Generator()
+        )
+        for places, rows in (([0, 1, 2], [0, 0, 1]), ([0, 2], [0, 1]))
+    )
+    assert float(beside) == float(once)
 
 
 def test_a_loss_with_the_factor_zero_is_left_out() -> None:
