@@ -604,7 +604,8 @@ def select_texts(
         lambda message: _print_lines([message], "dim"),
         show_progress=console.is_terminal or None,
     )
-    console.print(f"{picked:,} of {number:,} texts picked: {out}", soft_wrap=True)
+    where = str(out) if picked else "nothing is written"
+    console.print(f"{picked:,} of {number:,} texts picked: {where}", soft_wrap=True)
 
 
 def _shortened(text: str) -> str:

@@ -157,7 +157,9 @@ def write_selection(
             f"{len(candidates)}."
         )
     picks = _picks(request, pool, labeled, earlier, candidates, say, show_progress)
-    write_table(request.out, _joined(earlier, pool, picks))
+    if len(picks):  # a file without rows could not be added to
+        earlier.check_unchanged(request.out)
+        write_table(request.out, _joined(earlier, pool, picks))
     return len(picks)
 
 
@@ -187,19 +189,22 @@ class _Earlier:
     columns: dict[str, list[Any]]
     rows: Rows
     gone: tuple[str, ...]
+    content: bytes | None
 
     @classmethod
     def read(cls, request: SelectionRequest, pool: _Source) -> _Earlier:
-        nothing = cls({}, np.empty(0, dtype=np.int64), ())
         if not request.out.exists():
-            return nothing
+            return cls({}, np.empty(0, dtype=np.int64), (), None)
         if not request.append:
             raise SuiteError(
                 f"{request.out} is there already: pass --append to add to its picks, or another "
                 "--out."
             )
+        content = request.out.read_bytes()
         table = read_table(request.out)
         table.column(PICK_COLUMN)
+        _check_columns(request, pool, table)
+        _check_numbers(table)
         ids = table.ids(pool.id_column or ID_COLUMN)
         texts = table.texts(_text_column(pool.table, request.text_column))
         place = {name: row for row, name in enumerate(pool.ids)}
@@ -213,7 +218,38 @@ class _Earlier:
         rows = [place[name] for name in ids if name in place]
         gone = [text for name, text in zip(ids, texts, strict=True) if name not in place]
         columns = {name: list(cells) for name, cells in table.columns.items()}
-        return cls(columns, np.array(rows, dtype=np.int64), tuple(gone))
+        return cls(columns, np.array(rows, dtype=np.int64), tuple(gone), content)
+
+    def check_unchanged(self, out: Path) -> None:
+        """Refuse to overwrite what somebody else has written in the meantime."""
+        if (out.read_bytes() if out.exists() else None) != self.content:
+            raise SuiteError(
+                f"{out} was changed while texts were being picked, and is left as it is: run the "
+                "command again."
+            )
+
+    def next_number(self) -> int:
+        """Return the number of the next pick: rows may have been taken out since."""
+        numbers = self.columns.get(PICK_COLUMN, [])
+        return max(map(int, numbers), default=0) + 1
+
+
+def _check_numbers(earlier: TextTable) -> None:
+    for cell in earlier.column(PICK_COLUMN):
+        if not str(cell).isdecimal():
+            raise SuiteError(
+                f"{earlier.path} has {cell!r} in the column '{PICK_COLUMN}': give whole numbers."
+            )
+
+
+def _check_columns(request: SelectionRequest, pool: _Source, earlier: TextTable) -> None:
+    expected = {PICK_COLUMN, pool.id_column or ID_COLUMN, *pool.table.columns}
+    differ = sorted(set(earlier.columns) ^ expected)
+    if differ:
+        raise SuiteError(
+            f"{request.texts} and the picks of before, {request.out}, differ in the columns "
+            f"{differ}: give both the same."
+        )
 
 
 def _read_source(path: Path, text_column: str | None, id_column: str | None) -> _Source:
@@ -459,19 +495,13 @@ def _check_dimensions(parts: Sequence[PoolEmbeddings]) -> None:
 
 def _joined(earlier: _Earlier, pool: _Source, picks: Rows) -> dict[str, list[Any]]:
     """Return the columns of all picks: id and order first, and then all of the texts' table."""
-    num_before = len(next(iter(earlier.columns.values()), []))
+    first = earlier.next_number()
     added: dict[str, list[Any]] = {
-        PICK_COLUMN: [num_before + place + 1 for place in range(len(picks))],
+        PICK_COLUMN: list(range(first, first + len(picks))),
         pool.id_column or ID_COLUMN: [pool.ids[row] for row in picks],
     }
     for name, cells in pool.table.columns.items():
         added[name] = [cells[row] for row in picks]
-    if not num_before:
+    if not earlier.columns:
         return added
-    if set(earlier.columns) != set(added):
-        differ = sorted(set(earlier.columns) ^ set(added))
-        raise SuiteError(
-            f"{pool.table.path} and the picks of before differ in the columns {differ}: "
-            "give both the same."
-        )
     return {name: cells + added[name] for name, cells in earlier.columns.items()}

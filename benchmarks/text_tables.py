@@ -202,7 +202,7 @@ def _read_parquet(path: Path) -> Columns:
 
 def _csv_bytes(columns: Columns) -> bytes:
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer)  # its line ends are RFC 4180's: cells that hold a part are quoted
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return buffer.getvalue().encode("utf-8", "backslashreplace")

@@ -174,7 +174,8 @@ def diversity(
     lightly-mundig (where it is installed) picks the same from the same vectors; small-text's
     GreedyCoreset, on a size that it finishes, beside ours on that size. Each run has a process of
     its own; where another's is stopped at the limit, it is known to be slower than that. At the
-    default size lightly-mundig takes the better part of an hour.
+    default size lightly-mundig takes the better part of an hour: --limit 3600 lets it end, so that
+    its picks are compared, too.
     """
     large = Workload(candidates, selected, picks)
     small = Workload(host_candidates, host_selected, host_picks)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -147,12 +148,22 @@ def add_adapters(model: Any, config: LoraConfig, seed: int) -> None:  # noqa: AN
     config = copy.deepcopy(config)
     if config.target_modules is None:
         config.target_modules = _query_value(model)
+    _leave_out(config, {name.rpartition(".")[0] for name in _whole(model)})
     with preserved_global_state(seed, torch=True), warnings.catch_warnings():
         # That a matrix of GPT-2 lies the other way round is seen, and told, by peft.
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")
         inject_adapter_in_model(config, model)
     for parameter in _whole(model).values():
         parameter.requires_grad_(True)
+
+
+def _leave_out(config: LoraConfig, modules: set[str]) -> None:
+    """Exclude modules that are trained whole, whatever the configuration's names match."""
+    given = config.exclude_modules
+    if isinstance(given, str):
+        config.exclude_modules = "|".join([f"(?:{given})", *map(re.escape, sorted(modules))])
+    elif modules:
+        config.exclude_modules = sorted({*(given or ()), *modules})
 
 
 def _query_value(model: Any) -> list[str]:  # noqa: ANN401

@@ -143,8 +143,17 @@ class DiversityStrategy(ContextQueryStrategy):
         """
         return derived_generator(self._seed, len(context.labeled))
 
+    @property
+    def asks_for_uncertainty(self) -> bool:
+        """Whether uncertainty has a say."""
+        return self.uncertainty is not None and self.uncertainty_strength != 0
+
     def weights(
-        self, context: QueryContext, rows: Indices, of_labeled: bool = False
+        self,
+        context: QueryContext,
+        rows: Indices,
+        of_labeled: bool = False,
+        probabilities: NDArray[np.float64] | None = None,
     ) -> list[Weight]:
         """Return the classifier's uncertainty as a weight of rows.
 
@@ -156,6 +165,9 @@ class DiversityStrategy(ContextQueryStrategy):
             The row of the embeddings of each position of the queried dataset.
         of_labeled : bool, default=False
             Whether labelled texts have a weight too; else it is 1.
+        probabilities : numpy.ndarray of float64, shape (m, num_classes), or None, default=None
+            What the classifier said of the unlabelled texts, and then of the labelled ones if they
+            have a weight. None asks it.
 
         Returns
         -------
@@ -167,12 +179,14 @@ class DiversityStrategy(ContextQueryStrategy):
         TypeError
             If there is no classifier.
         """
-        if self.uncertainty is None or self.uncertainty_strength == 0:
+        if self.uncertainty is None or not self.asks_for_uncertainty:
             return []
         asked = np.concatenate([context.unlabeled, context.labeled[: None if of_labeled else 0]])
+        if probabilities is None:
+            probabilities = self.probabilities(context, asked)
         values = np.ones(len(self.embeddings))
         values[rows[asked]] = uncertainty_weights(
-            self.probabilities(context, asked), self.uncertainty, issparse(context.y)
+            probabilities, self.uncertainty, issparse(context.y)
         )
         return [Weight(values, self.uncertainty_strength)]
 
@@ -285,10 +299,17 @@ class KCenterGreedy(DiversityStrategy):
         self.similarity_strength = float(similarity_strength)
         self.precision: DistancePrecision = precision
 
+    @property
+    def asks_for_uncertainty(self) -> bool:
+        """Whether uncertainty has a say; that it is required of texts is one."""
+        return super().asks_for_uncertainty or self.minimum_uncertainty > 0
+
     def select(self, context: QueryContext, rows: Indices) -> Indices:
         """Select texts; see `DiversityStrategy.select`."""
         labeled, candidates = rows[context.labeled], rows[context.unlabeled]
-        weights = self.weights(context, rows, of_labeled=self.combine == "objective")
+        of_labeled = self.combine == "objective"
+        balance, probabilities = self._balance(context, rows, of_labeled)
+        weights = self.weights(context, rows, of_labeled, probabilities)
         unsure = candidates
         if weights and self.minimum_uncertainty > 0:
             unsure = candidates[
@@ -298,7 +319,6 @@ class KCenterGreedy(DiversityStrategy):
             weights.append(
                 similarity_weight(self.embeddings, self.examples, self.similarity_strength)
             )
-        balance = self._balance(context, rows)
         generator, picks = self.generator(context), labeled[:0]
         for offered in (unsure, np.setdiff1d(candidates, unsure)):
             n = min(context.n - len(picks), len(offered))
@@ -319,20 +339,25 @@ class KCenterGreedy(DiversityStrategy):
                 picks = np.concatenate([picks, more])
         return picks
 
-    def _balance(self, context: QueryContext, rows: Indices) -> ClassBalance | None:
+    def _balance(
+        self, context: QueryContext, rows: Indices, of_labeled: bool
+    ) -> tuple[ClassBalance | None, NDArray[np.float64] | None]:
+        """Return the balance, and what the classifier was asked for it: it is asked once."""
         if self.balance_strength == 0:
-            return None
+            return None, None
         if issparse(context.y):
             raise ValueError(
                 f"balance_strength is {self.balance_strength} in a multi-label task, where a text "
                 "has no one class: leave it out."
             )
-        probabilities = self.probabilities(context, context.unlabeled)
+        others = context.labeled[: None if of_labeled and self.asks_for_uncertainty else 0]
+        asked = np.concatenate([context.unlabeled, others])
+        probabilities = self.probabilities(context, asked)
         classes = np.zeros(len(self.embeddings), dtype=np.int64)
-        classes[rows[context.unlabeled]] = probabilities.argmax(axis=1)
+        classes[rows[asked]] = probabilities.argmax(axis=1)
         classes[rows[context.labeled]] = context.y
         targets = np.ones(probabilities.shape[1])
-        return ClassBalance(classes, targets, self.balance_strength)
+        return ClassBalance(classes, targets, self.balance_strength), probabilities
 
     def __str__(self) -> str:
         examples = None if self.examples is None else f"<{len(self.examples)}>"

@@ -86,8 +86,9 @@ def facility_location(
     -----
     Gains only fall while picks are made, so that a gain which is out of date is an upper bound: the
     best by bounds is computed again until it stays the best. Memory is that of the graph,
-    ``num_neighbors`` numbers and positions a candidate, never a matrix of all pairs; the search of
-    the neighbours takes the time of one matrix product of the candidates with themselves.
+    ``num_neighbors`` numbers and positions a candidate, and of two copies of the candidates'
+    vectors in single precision, never a matrix of all pairs; the search of the neighbours takes the
+    time of one matrix product of the candidates with themselves.
 
     References
     ----------

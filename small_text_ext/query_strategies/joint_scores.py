@@ -350,10 +350,15 @@ class ObjectiveScore(JointScore):
         ]
 
     def _joined(self, squared: Scores, chosen: Chosen) -> Scores:
-        scores = _power(self._spread.total + squared, self.strength)
+        scores = _power(_over_total(self._spread.total, squared), self.strength)
         for total, (values, exponent) in zip(self._sums, self._terms, strict=True):
-            scores = scores * _power(total + values[chosen], exponent)
+            scores = scores * _power(_over_total(total, values[chosen]), exponent)
         return scores
+
+
+def _over_total(total: float, values: Scores) -> Scores:
+    """Return sums in units of the present one: the order stays, and large powers stay finite."""
+    return (total + values) / abs(total) if total else values
 
 
 class SelectedSpread:
@@ -457,8 +462,11 @@ class _Shares:
         self._strength = balance.strength
 
     def factors(self, chosen: Chosen) -> Scores:
-        shares = (self._counts + 1) / (self._counts.sum() + len(self._counts))
-        return np.asarray(_power(self._targets / shares, self._strength)[self._classes[chosen]])
+        lacking = self._targets / (self._counts + 1)
+        # In units of the class that comes first, so that large powers stay finite.
+        wanted = lacking[lacking > 0]
+        lacking = lacking / (wanted.max() if self._strength >= 0 else wanted.min())
+        return np.asarray(_power(lacking, self._strength)[self._classes[chosen]])
 
     def add(self, position: int) -> None:
         self._counts[self._classes[position]] += 1

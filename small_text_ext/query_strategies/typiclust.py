@@ -80,10 +80,11 @@ def typiclust(
     -----
     Selected rows and candidates are held in memory, as 32-bit floats. Differences from the
     authors' code: the cluster is chosen anew for each pick, not in turns, which matters where there
-    are more picks than clusters; typicality is the inverse of mean distances, as in the paper (the
-    code has squared ones), is not computed again without what was picked, and in clusters of more
-    than 5,000 is from the distances to 5,000 of them; small clusters come last instead of never,
-    and one of ``min_cluster_size`` is not small.
+    are more picks than clusters; k-means starts once (the code left that to scikit-learn, which at
+    the time started 10 times, or 3 in batches); typicality is the inverse of mean distances, as in
+    the paper (the code has squared ones), is not computed again without what was picked, and in
+    clusters of more than 5,000 is from the distances to 5,000 of them; small clusters come last
+    instead of never, and one of ``min_cluster_size`` is not small.
 
     References
     ----------

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import Result
 
+from benchmarks import one_shot
 from benchmarks.text_tables import read_table, write_table
 from small_text_ext.query_strategies.diversity import (
     Weight,
@@ -224,6 +225,50 @@ def test_picks_are_not_overwritten(files: Path) -> None:
     result = select(files, "--n", 2)
     assert result.exit_code == 2
     assert "is there already: pass --append" in plain(result)
+
+
+def test_what_was_written_meanwhile_is_left_as_it_is(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert select(files, "--n", 2).exit_code == 0
+    out, slow_picks = files / "out.csv", one_shot._picks
+    theirs = out.read_bytes() + b"3,t9,by hand,0\r\n"
+
+    def picks_while_others_write(*arguments: Any) -> Any:  # noqa: ANN401
+        out.write_bytes(theirs)
+        return slow_picks(*arguments)
+
+    monkeypatch.setattr(one_shot, "_picks", picks_while_others_write)
+    changed = select(files, "--n", 2, "--append")
+    out.unlink()
+    appeared = select(files, "--n", 2)
+    for result in (changed, appeared):
+        assert result.exit_code == 2
+        assert "out.csv was changed while texts were being picked" in plain(result)
+    assert out.read_bytes() == theirs
+
+
+def test_no_picks_leave_no_file(files: Path) -> None:
+    labeled = {"--labeled": "texts.csv", "--labeled-embeddings": "texts.npy"}
+    texts = read_table(files / "texts.csv").columns
+    write_table(files / "same.csv", {**texts, "id": [f"s{row}" for row in range(30)]})
+    changes: dict[str, Any] = {**labeled, "--texts": "same.csv"}
+    result = select(files, "--n", 2, "--minimum-distance", 0.5, **changes)
+    assert result.exit_code == 0, result.output
+    assert "0 of 2 texts picked: nothing is written" in plain(result)
+    assert not (files / "out.csv").exists()
+
+
+def test_numbers_go_on_behind_the_last_one(files: Path) -> None:
+    assert select(files, "--n", 4).exit_code == 0
+    columns = read_table(files / "out.csv").columns
+    write_table(files / "out.csv", {name: list(cells)[1:] for name, cells in columns.items()})
+    assert select(files, "--n", 2, "--append").exit_code == 0
+    assert list(read_table(files / "out.csv").column("pick")) == ["2", "3", "4", "5", "6"]
+    write_table(files / "out.csv", {**columns, "pick": ["1", "2", "3", "fourth"]})
+    result = select(files, "--n", 2, "--append")
+    assert result.exit_code == 2
+    assert "'fourth' in the column 'pick'" in plain(result)
 
 
 def test_ids_are_for_life(files: Path) -> None:

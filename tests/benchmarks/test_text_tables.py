@@ -8,7 +8,11 @@ from benchmarks.datasets import MissingSourceError
 from benchmarks.suggestions import SuiteError
 from benchmarks.text_tables import TextTable, check_table_name, read_table, write_table
 
-COLUMNS = {"id": ["a", "b"], "text": ['one, "two"\nthree', "dréi\u2028vier"], "n": ["01", "NA"]}
+COLUMNS = {
+    "id": ["a", "b", "c", "d"],
+    "text": ['one, "two"\nthree', "dréi\u2028vier", "five\rsix", "seven\r"],
+    "n": ["01", "NA", "", "2"],
+}
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.parquet", "X.CSV"])

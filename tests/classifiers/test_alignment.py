@@ -197,7 +197,7 @@ def test_a_class_with_one_text(batches: Any, memory: Any) -> None:  # noqa: ANN4
     rows = [0, 1, 3, 4, 6, 7, 2]
     train = data(rows, [row % 3 for row in rows])
     options: dict[str, Any] = {"batches": batches, "memory": memory, "num_neighbors": 1}
-    frozen, clf = (aligner(**options, **more).fit(train) for more in ({"num_epochs": 0}, {}))
+    frozen, clf = (aligner(**options, num_epochs=epochs).fit(train) for epochs in (0, 6))
     np.testing.assert_array_equal(clf.predict(train), train.y)
     # The one text is the last, and leaves the others.
     nearest = [float((v[:-1] @ v[-1]).max()) for v in (frozen.embed(train), clf.embed(train))]

@@ -288,9 +288,26 @@ def test_a_saved_classifier_is_small_and_predicts_the_same(
     np.testing.assert_array_equal(again.predict_proba(test), loaded.predict_proba(test))
 
 
-@pytest.mark.parametrize("architecture", ["roberta", "bert", "gpt2", "t5"])
-def test_peft_reads_what_is_saved(architecture: str, tmp_path: Path) -> None:
-    pretrained = adapted(architecture)
+@pytest.mark.parametrize(
+    ("architecture", "config"),
+    [
+        *((name, {}) for name in ("roberta", "bert", "gpt2", "t5")),
+        *(
+            (name, {"target_modules": modules})
+            for name in ("roberta", "bert")
+            for modules in (["query", "value", "dense"], "all-linear")
+        ),
+        ("bert", {"target_modules": ["query", "dense"], "exclude_modules": r".*\.0\..*"}),
+    ],
+)
+def test_peft_reads_what_is_saved(
+    architecture: str, config: dict[str, Any], tmp_path: Path
+) -> None:
+    pretrained = adapted(architecture, **config)
+    beside = [name for name, _ in pretrained.model.named_parameters() if "lora_" in name]
+    assert beside
+    # What is trained whole has no adapter beside it.
+    assert not any(part in name for name in beside for part in ("pooler", "classifier"))
     write_adapters(tmp_path, pretrained.model)
     base = AutoModelForSequenceClassification.from_pretrained(
         checkpoint(architecture), config=pretrained.model.config

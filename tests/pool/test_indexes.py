@@ -205,7 +205,7 @@ def test_chunks_on_disk_in_half_precision(
     np.testing.assert_array_equal(found, np.arange(40))
 
 
-def test_equally_near_rows_come_in_row_order() -> None:
+def test_equally_near_rows_that_are_found_come_in_row_order() -> None:
     index = ExactIndex()
     index.build(np.tile([[1.0, 0.0]], (6, 1)))
     assert index.search([[1.0, 0.0]], k=6).tolist() == [[0, 1, 2, 3, 4, 5]]

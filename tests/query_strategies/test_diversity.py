@@ -74,12 +74,28 @@ def test_the_classifier_is_asked_where_it_counts_alone(pool: Pool) -> None:
     assert [len(seen) for seen in pool.clf.seen] == [len(pool.unlabeled)]
 
 
-def test_texts_below_a_minimum_come_last(pool: Pool) -> None:
+@pytest.mark.parametrize("combine", ["product", "objective"])
+def test_the_classifier_is_asked_once(pool: Pool, combine: Any) -> None:  # noqa: ANN401
+    pool.clf.seen.clear()
+    options: dict[str, Any] = {"uncertainty": "margin", "balance_strength": 1, "combine": combine}
+    pool.query(KCenterGreedy(pool.vectors, **options, seed=0))
+    of_labeled = len(pool.labeled) if combine == "objective" else 0
+    assert [len(seen) for seen in pool.clf.seen] == [len(pool.unlabeled) + of_labeled]
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.0])
+def test_texts_below_a_minimum_come_last(pool: Pool, strength: float) -> None:
     weights = margins(pool)
     unsure = np.flatnonzero(weights >= 0.1)
     unsure = np.setdiff1d(unsure, pool.labeled)
     assert 5 < len(unsure) < 1000
-    strategy = KCenterGreedy(pool.vectors, uncertainty="margin", minimum_uncertainty=0.1, seed=0)
+    strategy = KCenterGreedy(
+        pool.vectors,
+        uncertainty="margin",
+        minimum_uncertainty=0.1,
+        uncertainty_strength=strength,
+        seed=0,
+    )
     picks = pool.query(strategy, len(unsure) + 5)
     assert set(picks[: len(unsure)]) == set(unsure)
     assert (weights[picks[len(unsure) :]] < 0.1).all()

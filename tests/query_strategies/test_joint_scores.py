@@ -42,10 +42,22 @@ def test_what_one_term_excludes_is_excluded() -> None:
 def test_balance_is_the_target_over_the_share() -> None:
     balance = ClassBalance([0, 1, 1, 0, 0], targets=[1, 3])
     score = ProductScore(ROWS, np.array([3, 4]), 0.0, [], balance)
-    # With one added to each class, the shares are three and one of four.
-    np.testing.assert_allclose(score.of(np.ones(3)), [0.25 / 0.75, 3.0, 3.0])
+    # With one added to each class, the shares are three and one of four; then three and two of
+    # five. What lacks most counts one.
+    np.testing.assert_allclose(score.of(np.ones(3)), [(0.25 / 0.75) / 3.0, 1.0, 1.0])
     score.add(1, np.zeros(2), 1.0)
-    np.testing.assert_allclose(score.of(np.ones(3)), [0.25 / 0.6, 0.75 / 0.4, 0.75 / 0.4])
+    np.testing.assert_allclose(score.of(np.ones(3)), [(0.25 / 0.6) / (0.75 / 0.4), 1.0, 1.0])
+
+
+@pytest.mark.parametrize("strength", [300.0, 1000.0, -300.0])
+def test_a_strong_balance_leaves_the_order_within_a_class(strength: float) -> None:
+    balance = ClassBalance([0, 0, 1, 0], targets=[1, 3], strength=strength)
+    score = ProductScore(np.arange(3), np.array([3]), 2.0, [], balance)
+    found = score.of(np.array([1.0, 2.0, 3.0]))
+    assert np.isfinite(found).all()
+    assert (found[2] > found[1]) == (strength > 0)
+    if strength < 0:
+        assert found[1] > found[0] > 0
 
 
 @pytest.mark.parametrize("ahead", [None, 3, 1000])

@@ -141,6 +141,32 @@ def test_objective_is_the_rule_of_the_engine(strength: float, exponent: float) -
         assert picks.tolist() == greedy(squared, n, selected, score, order_of(pool))
 
 
+@pytest.mark.parametrize("strength", [60.0, 400.0])
+def test_large_strengths_of_the_objective_neither_overflow_nor_tie(strength: float) -> None:
+    """The logarithms of the scores decide; the scores themselves have no floating-point numbers."""
+    generator = np.random.default_rng(0)
+    pool = PoolEmbeddings.from_array(generator.normal(size=(300, 6)))
+    weights, squared = generator.uniform(0.5, 1, size=300), squared_distances(pool)
+    selected = list(range(200))
+
+    def score(nearest: NDArray[np.float64], members: list[int]) -> NDArray[np.float64]:
+        diversity = np.log(spread_of(squared, members) + nearest)
+        return np.asarray(strength * (diversity + np.log(weights[members].sum() + weights)))
+
+    for seed in (0, 1):
+        picks = k_center_greedy(
+            pool,
+            20,
+            selected,
+            Weight(weights, strength),
+            combine="objective",
+            strength=strength,
+            precision="float64",
+            seed=seed,
+        )
+        assert picks.tolist() == greedy(squared, 20, selected, score, order_of(pool, seed))
+
+
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("joined", [False, True])
 def test_picks_are_those_of_lightly_mundig(joined: bool) -> None:

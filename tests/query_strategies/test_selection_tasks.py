@@ -33,12 +33,12 @@ def test_an_array_of_weights_and_a_weight_are_the_same() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n": 7}, "7"),
-        ({"n": 0}, "n"),
-        ({"selected": [1], "candidates": [1, 2, 3]}, "1"),
-        ({"selected": [9]}, "9"),
-        ({"weights": np.ones(5)}, "6"),
-        ({"weights": np.full(6, np.nan)}, "finite|NaN|nan"),
+        ({"n": 7}, "n is 7, and there are 6 candidates"),
+        ({"n": 0}, "n is 0, and there are 6 candidates"),
+        ({"selected": [1], "candidates": [1, 2, 3]}, "selected already, such as row 1"),
+        ({"selected": [9]}, "selected reaches from 9 to 9"),
+        ({"weights": np.ones(5)}, r"weights have the shape \(5,\)"),
+        ({"weights": np.full(6, np.nan)}, "6 values that are NaN or infinite"),
     ],
 )
 def test_what_cannot_be_asked_for(options: dict[str, Any], message: str) -> None:
