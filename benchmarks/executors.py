@@ -68,7 +68,8 @@ def run_tasks(
 ) -> Iterator[Outcome]:
     """Run tasks and yield their outcomes as they finish.
 
-    A unit whose worker dies is run again; one that kills its worker twice has failed.
+    A unit whose worker dies is run again; one that kills its worker twice has failed (with
+    ``loky``, twice while it runs alone).
 
     Parameters
     ----------
@@ -154,12 +155,11 @@ def _run_alone(task: Task) -> Outcome:
 
     try:
         return _in_new_process(task)
-    except TerminatedWorkerError:
-        pass
-    try:
-        return _in_new_process(task)
-    except TerminatedWorkerError as death:
-        return lost_unit(task, death)
+    except TerminatedWorkerError:  # once may be somebody else's doing
+        try:
+            return _in_new_process(task)
+        except TerminatedWorkerError as death:
+            return lost_unit(task, death)
 
 
 def _in_new_process(task: Task) -> Outcome:
