@@ -49,7 +49,7 @@ test-fast: setup ## the tests that take seconds
 test-full: setup test-lowest ## every test, the slow ones too, and the oldest versions
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
-# Tests on checkpoints that they make themselves need the tokenizers of transformers 5.
+# Of checkpoints that tests make themselves BERT's alone: the other tokenizers need transformers 5.
 test-lowest: ## the oldest versions that pyproject.toml allows
 	@$(LOWEST)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'

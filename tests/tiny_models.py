@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import transformers
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     AlbertConfig,
@@ -167,7 +168,16 @@ def _word_pieces(words: Sequence[str]) -> dict[str, int]:
 
 
 def _bert_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
-    return BertTokenizer(vocab=_word_pieces(words), model_max_length=512)
+    """Return BERT's tokenizer, the one of these that transformers 4 makes, too: of a file."""
+    pieces = _word_pieces(words)
+    if transformers.__version__ < "5":
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "vocab.txt")
+            file.write_text("\n".join(pieces), encoding="utf-8")
+            old: Any = import_module("transformers")
+            made: PreTrainedTokenizerBase = old.BertTokenizerFast(str(file), model_max_length=512)
+            return made
+    return BertTokenizer(vocab=pieces, model_max_length=512)
 
 
 def _distilbert_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
