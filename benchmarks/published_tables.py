@@ -15,12 +15,18 @@ from benchmarks.parsing import SUITES_FOLDER, parse_suite, read_suite
 from benchmarks.results import MethodRecord, RoundRecord, UnitResult, UnitSpec, canonical_json
 from benchmarks.selection_tables import epochs_to_accuracy
 from benchmarks.specs import ClassifierEntry, DatasetEntry, Publication, PublishedNumber, Suite
-from benchmarks.statistics import Estimate, estimate_mean, normalized_area, published_area
+from benchmarks.statistics import (
+    Estimate,
+    estimate_mean,
+    estimate_median,
+    normalized_area,
+    published_area,
+)
 from benchmarks.tables import MISSING, cell, decimal, markdown_table
 
 PUBLISHED_INTRODUCTION = """\
-Ours is the mean over seeds with its 95 % bootstrap interval, the spread what the source gives;
-where the note says that theirs is a median, ours still is a mean. Differences are ours minus
+Ours is the mean over seeds with its 95 % bootstrap interval, or their median where the source has
+one and the metric says so; the spread is what the source gives. Differences are ours minus
 published; the two have other seeds and machines, and what else departs stands above the table.
 "Not run" has no unit here; "no single match" fits several methods. Where data, loop, method or the
 classifier's settings are not the suite's, nothing is compared; how many texts there were stands
@@ -173,7 +179,7 @@ class PublishedRow:
     dataset, classifier, method : str
         What it is compared with, or what the suite says of it.
     ours : Estimate or None
-        The mean over seeds.
+        The mean over seeds, or the median where the number is one.
     reason : str
         Why there is no number of ours.
     """
@@ -184,6 +190,12 @@ class PublishedRow:
     method: str
     ours: Estimate | None
     reason: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The metric as the table shows it."""
+        median = self.number.statistic == "median"
+        return f"{self.number.metric}, median" if median else self.number.metric
 
     @property
     def difference(self) -> float | None:
@@ -235,7 +247,8 @@ class PublishedComparison:
             # The mean of those that got there would flatter what seldom does.
             reason, ours = f"reached by {len(known)} of {len(values)} runs", None
         else:
-            ours = estimate_mean(values)
+            estimate = estimate_median if number.statistic == "median" else estimate_mean
+            ours = estimate(values)
             reason = NOT_MEASURED if ours is None else ""
         return PublishedRow(number, section.dataset, section.classifier, method, ours, reason)
 
@@ -390,7 +403,7 @@ def published_table(comparison: PublishedComparison) -> str:
     header = ["data set", "classifier", "method", "metric", "published", "spread", "ours", "seeds"]
     rows = [
         [
-            *(row.dataset, row.classifier, row.method, row.number.metric),
+            *(row.dataset, row.classifier, row.method, row.metric),
             decimal(row.number.value),
             MISSING if row.number.spread is None else decimal(row.number.spread),
             cell(row.ours, decimal) if row.ours else row.reason,

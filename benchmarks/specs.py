@@ -264,6 +264,8 @@ class PublishedNumber(_Entry):
         What the source gives behind the plus-minus sign.
     up_to_round : int or None
         The last round that the number counts; None: all. Runs that end earlier have none.
+    statistic : {"mean", "median"}
+        What the source takes over its runs, and the report over ours.
     note : str
         What the reader must know: from memory, read off a figure, another test set.
     """
@@ -275,6 +277,7 @@ class PublishedNumber(_Entry):
     method: str | None = None
     spread: float | None = None
     up_to_round: int | None = Field(default=None, ge=0)
+    statistic: Literal["mean", "median"] = "mean"
     note: str = ""
 
 

@@ -14,6 +14,8 @@ MIN_SEEDS_TO_MARK = 6
 """Seeds needed before a difference may be called one: with five, chance alone gives all the same
 sign in one case of sixteen, and the bootstrap interval then leaves out zero."""
 
+_MEDIAN_RESAMPLES = 10_000
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -22,9 +24,9 @@ class Estimate:
     Parameters
     ----------
     mean : float
-        Mean over the seeds.
+        Mean over the seeds; their median, where `estimate_median` made it.
     low, high : float or None
-        Ends of the 95 % bootstrap interval of the mean; None with one seed.
+        Ends of its 95 % bootstrap interval; None with one seed.
     num_seeds : int
         Number of seeds.
     """
@@ -68,6 +70,37 @@ def estimate_mean(values: Iterable[float | None], *, seed: int = 0) -> Estimate 
     interval = bootstrap_interval(known, seed=seed)
     low, high = (None, None) if interval is None else (float(interval[0]), float(interval[1]))
     return Estimate(float(np.mean(known)), low, high, len(known))
+
+
+def estimate_median(values: Iterable[float | None], *, seed: int = 0) -> Estimate | None:
+    """Return the median over seeds and its 95 % bootstrap interval, as `Estimate.mean`.
+
+    Parameters
+    ----------
+    values : iterable of float or None
+        One value for each seed; None and NaN (not measured) are left out.
+    seed : int, default=0
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate or None
+        None where no seed has a value.
+
+    Examples
+    --------
+    >>> estimate_median([0.0, 0.5, 4.0])
+    Estimate(mean=0.5, low=0.0, high=4.0, num_seeds=3)
+    """
+    known = [value for value in values if value is not None and not np.isnan(value)]
+    if not known:
+        return None
+    low = high = None
+    if len(known) > 1:
+        generator = np.random.default_rng(seed)
+        drawn = generator.choice(known, size=(_MEDIAN_RESAMPLES, len(known)))
+        low, high = map(float, np.quantile(np.median(drawn, axis=1), [0.025, 0.975]))
+    return Estimate(float(np.median(known)), low, high, len(known))
 
 
 def paired_difference(

@@ -173,6 +173,26 @@ def test_numbers_up_to_a_round_or_of_passes_need_every_run(
     assert (rows[3].ours, rows[3].reason) == (None, "reached by 0 of 2 runs")
 
 
+def test_a_published_median_stands_beside_ours(suites: dict[str, PublishedSuite]) -> None:
+    demo = suites["demo"]
+    number = PublishedNumber(
+        value=0.5, metric="published_area_f1", method="anchoral", statistic="median"
+    )
+    publication = demo.publication.model_copy(update={"numbers": (number,)})
+    heights = (0.1, 0.5, 0.6)
+    results = [
+        make_result("anchoral", seed, [height] * 5, method=BASE)
+        for seed, height in enumerate(heights)
+    ]
+    changed = {"demo": PublishedSuite("demo", publication, demo.raw)}
+    (comparison,) = published_comparisons(_sections(results), changed)
+    (row,) = comparison.rows
+    areas = [unit_measure(result, number.metric) for result in results]
+    assert row.ours is not None and row.ours.num_seeds == 3
+    assert (row.ours.mean, row.ours.low, row.ours.high) == (areas[1], areas[0], areas[2])
+    assert "| published_area_f1, median | 0.500 |" in published_table(comparison)
+
+
 def test_another_classifier_is_compared_with_nothing(suites: dict[str, PublishedSuite]) -> None:
     spec = make_result("anchoral", 0, method=BASE).spec
     assert suites["demo"].changed(spec) == []

@@ -7,6 +7,7 @@ from benchmarks.statistics import (
     MIN_SEEDS_TO_MARK,
     Estimate,
     estimate_mean,
+    estimate_median,
     normalized_area,
     paired_difference,
     published_area,
@@ -91,3 +92,14 @@ def test_areas_refuse_what_is_no_curve_over_labels() -> None:
 def test_the_initial_round_is_no_query() -> None:
     assert seconds_per_query([9.0, 1.0, 2.0]) == pytest.approx(1.5)
     assert seconds_per_query([9.0]) is None
+
+
+def test_a_median_is_not_moved_by_one_far_value() -> None:
+    near = estimate_median([0.4, 0.5, None, 0.6])
+    far = estimate_median([0.4, 0.5, 60.0, float("nan")])
+    assert near is not None and far is not None
+    assert near.mean == far.mean == 0.5
+    assert (near.low, near.high) == (0.4, 0.6)
+    assert far == estimate_median([0.4, 0.5, 60.0])
+    assert estimate_median([0.5]) == Estimate(0.5, None, None, 1)
+    assert estimate_median([None]) is None
