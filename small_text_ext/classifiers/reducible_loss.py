@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.linear_model import LogisticRegression
 from small_text import SklearnClassifierFactory, SklearnDataset
 
@@ -38,6 +39,7 @@ from small_text_ext.training.irreducible_loss import (
     Temperature,
     irreducible_losses,
     item_keys,
+    losses_of,
     resolved_temperature,
 )
 from small_text_ext.training.online_selection import ScoreSelector, checked_ids
@@ -221,8 +223,16 @@ class IrreducibleLoss(ABC):
         Returns
         -------
         numpy.ndarray of float64, shape (m, num_classes)
-            Neither scaled nor clipped.
+            Neither scaled nor clipped. Of items of one class alone nothing is learnt: that class
+            is certain.
         """
+        if self.factory is not None and not train_set.is_multi_label:
+            present = np.unique(np.asarray(train_set.y))
+            if len(present) == 1:
+                # Many classifiers refuse a single class, and there is nothing to learn.
+                certain = np.zeros((len(others), num_classes))
+                certain[:, int(present[0])] = 1.0
+                return certain
         factory = self.factory or _logistic_regression(train_set, num_classes)
         # The host's classifiers draw from the global generators.
         with preserved_global_state(seed, torch=True):
@@ -407,7 +417,8 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
     ) -> NDArray[np.int64]:
         """Return what is not split off; see `IrreducibleLoss.trained_rows`.
 
-        Items of equal content stay together. At least one item stays on either side.
+        Items of equal content stay together. At least one item stays on either side. Of a class
+        that would not be trained any more, nothing is split off.
         """
         if not self._is_share:
             return super().trained_rows(train_set, labels, seed)
@@ -418,7 +429,11 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
         number = int(ranks.max()) + 1
         taken = min(max(1, round(float(self.hold_out) * number)), number - 1)
         spread = np.linspace(0, number, taken, endpoint=False).astype(np.int64)
-        return np.flatnonzero(~np.isin(ranks, spread))
+        held = np.isin(ranks, spread)
+        lonely = ~_is_taught(labels, labels[~held])
+        back = held & np.isin(ranks, ranks[lonely])
+        # Where all that is held is of such classes, it is held all the same: nothing else is left.
+        return np.flatnonzero(~held | back) if (held & ~back).any() else np.flatnonzero(~held)
 
     def losses(
         self,
@@ -445,7 +460,7 @@ class HoldOutIrreducibleLoss(IrreducibleLoss):
             _check_apart(keys, item_keys(_items(held)))
         taught = _is_taught(labels[rows], held_labels)
         if self.absent == "raise":
-            _check_taught(labels[rows], taught)
+            _check_taught(labels[rows], taught, rows)
         validate = self.validate and self.factory is not None
         probabilities = self.judge(
             self._judged(held), self._judged(train_set[rows]), classes, seed, validate
@@ -463,13 +478,22 @@ class KnownIrreducibleLoss(IrreducibleLoss):
 
     Parameters
     ----------
-    known : IrreducibleLosses
-        By item; see `irreducible_losses` and `IrreducibleLosses.load`.
+    known : IrreducibleLosses, or mapping of str to array-like of float, shape (num_classes,)
+        By item; see `irreducible_losses` and `IrreducibleLosses.load`. Or the probabilities of a
+        model that was taught none of the labels, by the key of each item (`item_keys`): of a pool
+        whose labels nobody knows yet, say. Losses are then made of the labels of each training set.
+    temperature : float, "fit" or "sharp", default=1.0
+        Of such probabilities, see `irreducible_losses`; 1 leaves them as they are. Others are
+        fitted to the labels of each training set, and need some hundred of them.
+    smallest : float, default=1e-3
+        Of such probabilities, see `losses_of`.
 
     Raises
     ------
     TypeError
-        If it is something else.
+        If ``known`` is something else.
+    ValueError
+        If ``temperature`` or ``smallest`` is out of range.
 
     Examples
     --------
@@ -482,12 +506,19 @@ class KnownIrreducibleLoss(IrreducibleLoss):
     [0.7, 0.1]
     """
 
-    def __init__(self, known: IrreducibleLosses) -> None:
-        super().__init__()
-        if not isinstance(known, IrreducibleLosses):
+    def __init__(
+        self,
+        known: IrreducibleLosses | Mapping[str, ArrayLike],
+        *,
+        temperature: Temperature = 1.0,
+        smallest: float = 1e-3,
+    ) -> None:
+        super().__init__(temperature=temperature, smallest=smallest)
+        if not isinstance(known, IrreducibleLosses | Mapping):
             raise TypeError(
                 f"known is a {type(known).__name__}: pass IrreducibleLosses, which "
-                "irreducible_losses(item_keys(texts), labels, probabilities) makes."
+                "irreducible_losses(item_keys(texts), labels, probabilities) makes, or a mapping, "
+                "dict(zip(item_keys(texts), probabilities))."
             )
         self.known = known
 
@@ -505,9 +536,19 @@ class KnownIrreducibleLoss(IrreducibleLoss):
         KeyError
             If an item is not known.
         ValueError
-            If it is known by another label.
+            If it is known by another label, or its probabilities are none.
         """
         keys = item_keys(_items(train_set))
+        if isinstance(self.known, Mapping):
+            missing = [row for row, key in enumerate(keys) if key not in self.known]
+            if missing:
+                raise KeyError(
+                    f"Item {missing[0]} has no probabilities ({len(missing)} of {len(keys)} items "
+                    "have none): they are of other texts; ask the model for these."
+                )
+            given = np.array([self.known[key] for key in keys], dtype=np.float64)
+            losses_of(given, labels)  # checks them
+            return self._made(keys, labels, given)
         return IrreducibleLosses(keys, labels, self.known.of(keys, labels))
 
 
@@ -718,6 +759,10 @@ def _has_vectors(data_set: Any) -> bool:  # noqa: ANN401
 
 
 def _items(data_set: Any) -> Any:  # noqa: ANN401
+    if issparse(getattr(data_set, "x", None)):
+        raise TypeError(
+            "The vectors of the dataset are a sparse matrix: pass dense ones, data_set.x.toarray()."
+        )
     return np.asarray(data_set.x) if _has_vectors(data_set) else texts_of(data_set)
 
 
@@ -761,11 +806,11 @@ def _check_apart(keys: tuple[str, ...], held_out: tuple[str, ...]) -> None:
         )
 
 
-def _check_taught(labels: NDArray[Any], taught: NDArray[np.bool_]) -> None:
+def _check_taught(labels: NDArray[Any], taught: NDArray[np.bool_], rows: NDArray[np.int64]) -> None:
     if not taught.all():
         row = int(np.argmin(taught))
         raise ValueError(
-            f"The hold-out set has no item of the class of item {row}, "
+            f"The hold-out set has no item of the class of item {int(rows[row])}, "
             f"{np.asarray(labels[row]).tolist()} ({int((~taught).sum())} such items): hold out "
             "some of it, pass absent='high' if nobody asks for it, or a CrossFitIrreducibleLoss."
         )

@@ -256,6 +256,8 @@ class ExpectedReducibleLoss(PoolScoringStrategy):
                 "hold_out is the pool itself, whose labels nobody knows yet: pass labelled texts "
                 "that are not in it, or leave hold_out out."
             )
+        if self.hold_out is not None:
+            _check_apart(self.hold_out, context)
         num_classes = number_of_classes(context, self.hold_out)
         if self.informed is not None:
             return FactorySource(context, num_classes, self.informed)
@@ -292,6 +294,28 @@ class ExpectedReducibleLoss(PoolScoringStrategy):
             f"num_members={self.num_members}, hold_out={_shown(self.hold_out)}, "
             f"diversity={self.diversity}, smallest={self.smallest}, C={self.C}, seed={self.seed})"
         )
+
+
+def _check_apart(hold_out: Any, context: QueryContext) -> None:  # noqa: ANN401
+    """Refuse a hold-out set with texts that are rated: a model that was taught one knows it."""
+    held = set(_contents(hold_out.x, np.arange(len(hold_out))))
+    shared = [content in held for content in _contents(context.dataset.x, context.unlabeled)]
+    if any(shared):
+        position = int(context.unlabeled[shared.index(True)])
+        raise ValueError(
+            f"Text {position} of the pool is in hold_out, too ({sum(shared)} such texts), and so "
+            "its label would be known before anyone gave it: take them out of either."
+        )
+
+
+def _contents(x: Any, positions: Indices) -> list[Any]:  # noqa: ANN401
+    """Return what tells items apart: texts, or the bytes of vectors."""
+    if issparse(x):
+        x = x.tocsr()
+        return [x[position].toarray().tobytes() for position in positions]
+    if isinstance(x, np.ndarray) and x.ndim == 2:
+        return [row.tobytes() for row in np.ascontiguousarray(x[positions], dtype=np.float32)]
+    return [x[position] for position in positions]
 
 
 class EPIG(PoolScoringStrategy):

@@ -77,6 +77,11 @@ class SelectionScore:
                 f"logits have the shape {tuple(logits.shape)} for {len(labels)} labels: pass "
                 "(candidates, classes), or (passes, candidates, classes)."
             )
+        if irreducible is not None and irreducible.shape != (len(labels),):
+            raise ValueError(
+                f"irreducible has the shape {tuple(irreducible.shape)} for {len(labels)} labels: "
+                "pass one loss for each candidate."
+            )
         return self.function(logits.float(), labels, irreducible)
 
 
@@ -274,6 +279,11 @@ def _corrected_score(logits: Tensor, labels: Tensor, irreducible: Tensor | None)
     return training_loss(logits, labels) - conditional_entropy(logits, labels.ndim == 2)
 
 
+def _pessimistic_score(logits: Tensor, labels: Tensor, irreducible: Tensor | None) -> Tensor:
+    """Return the loss plus the conditional entropy: wants what is hard and what is noisy."""
+    return training_loss(logits, labels) + conditional_entropy(logits, labels.ndim == 2)
+
+
 SELECTION_SCORES: Mapping[str, SelectionScore] = {
     "uniform": SelectionScore(_uniform_score, rule="uniform", needs_logits=False),
     "loss": SelectionScore(_loss_score),
@@ -290,6 +300,7 @@ SELECTION_SCORES: Mapping[str, SelectionScore] = {
     "entropy": SelectionScore(_entropy_score, num_samples=10),
     "conditional_entropy": SelectionScore(_conditional_score, num_samples=10),
     "loss_minus_conditional_entropy": SelectionScore(_corrected_score, num_samples=10),
+    "loss_plus_conditional_entropy": SelectionScore(_pessimistic_score, num_samples=10),
 }
 """Scores by name, as `SelectionScore`.
 
@@ -297,7 +308,8 @@ SELECTION_SCORES: Mapping[str, SelectionScore] = {
 ``||p - y||``. ``irreducible_loss``: ``-L_IL``. ``reducible_loss`` and
 ``boltzmann_reducible_loss``: ``L - L_IL``. ``bald``: ``H[mean p_k] - mean H[p_k]``. ``entropy``:
 ``H[mean p_k]``. ``conditional_entropy``: ``mean H[p_k]``. ``loss_minus_conditional_entropy``:
-``mean L_k - mean H[p_k]``. All from S. Mindermann et al., "Prioritized Training on Points that are
+``mean L_k - mean H[p_k]``. ``loss_plus_conditional_entropy``: their sum, which its authors' code
+names and does not compute. All from S. Mindermann et al., "Prioritized Training on Points that are
 Learnable, Worth Learning, and Not Yet Learnt", ICML 2022, and the code beside it.
 """
 
@@ -474,7 +486,7 @@ def scheduled_temperature(
     >>> scheduled_temperature("geometric", 1.0, 0.25, 0.5)
     0.5
     """
-    if min(first, last) <= 0:
+    if not (0 < first < math.inf and 0 < last < math.inf):
         raise ValueError(f"temperatures are {first} and {last}: pass numbers above 0.")
     if schedule == "constant":
         return first

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from small_text_ext._files import write_whole
 _FORMAT = 1
 _SMALLEST = 1e-12
 _LOG_TEMPERATURES = (-3.0, 3.0)
+# What numpy lets through of a damaged archive, beside errors of its own.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, RuntimeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,19 +160,19 @@ class IrreducibleLosses:
             with np.load(path, allow_pickle=False) as content:
                 header = json.loads(str(content["header"]))
                 read = {name: content[name] for name in content.files}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            known = cls(
+                tuple(read["keys"].tolist()),
+                read["labels"],
+                read["losses"],
+                read.get("probabilities"),
+                float(header.get("smallest", 1e-3)),
+            )
+        except (OSError, EOFError, ValueError, KeyError, *_DAMAGED) as error:
             if isinstance(error, FileNotFoundError):
                 raise
             raise ValueError(
                 f"{path} is no whole file of irreducible losses ({error}): compute them anew."
             ) from error
-        known = cls(
-            tuple(read["keys"].tolist()),
-            read["labels"],
-            read["losses"],
-            read.get("probabilities"),
-            float(header.get("smallest", 1e-3)),
-        )
         if header.get("format") != _FORMAT or header.get("fingerprint") != known.fingerprint:
             raise ValueError(
                 f"{path} says fingerprint {header.get('fingerprint')}, and its content has "
@@ -359,7 +363,17 @@ def resolved_temperature(
     -------
     float
         Above 0.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or not above 0.
     """
+    names = ("fit", "sharp")
+    if temperature not in names and (isinstance(temperature, str) or not temperature > 0):
+        raise ValueError(
+            f"temperature is {temperature!r}: pass 'fit', 'sharp', or a number above 0."
+        )
     if not isinstance(temperature, str):
         return float(temperature)
     fitted = fitted_temperature(probabilities, labels)

@@ -33,6 +33,7 @@ _TOP_SHARE = 0.2
 _FEWEST_BATCHES = 2
 _EPSILON = 1e-7
 _SMALLEST_WEIGHT = 1e-3
+_TOLD_AFTER = 5
 _MEASURED = ("already_correct", "negative", "mean_score", "concentration", "noisy")
 
 
@@ -194,17 +195,24 @@ class ScoreSelector:
     rule : {"top_k", "uniform", "with_replacement", "boltzmann"} or None, default=None
         How scores become a choice; None is the rule the score was published with.
     temperature, last_temperature : float, default=0.25 and None
-        Of the rule "boltzmann", in nats, at the first and the last epoch.
+        Of the rule "boltzmann", in nats, at the first and the last epoch. The latter needs a
+        ``schedule`` that moves.
     schedule : {"constant", "linear", "geometric"}, default="constant"
         How the temperature goes from one to the other.
     warmup_epochs : int, default=0
         Epochs in the beginning that select at random.
+    uniform_after : int or None, default=None
+        From this epoch on, select at random again; None never does. The released code's "reducible
+        loss, to uniform after X epochs", which does not work there.
     training_mode : bool, default=True
-        Score with dropout on, as published; False scores with dropout off.
+        Score with dropout on, as published; False scores with dropout off, and is for scores of one
+        pass: several differ by their dropout alone.
     num_samples : int or None, default=None
-        Stochastic passes; None is the score's published number.
+        Stochastic passes; None is the score's published number. A model without dropout makes equal
+        ones, by which BALD says nothing: a warning is logged.
     positive_part : bool, default=False
-        Cut scores off at zero, as REDUCR does: suspected noise is no worse than what is learnt.
+        Cut scores off at zero, as REDUCR does: suspected noise is no worse than what is learnt. The
+        log keeps scores as they are before this and before class weights.
     class_weight_rate : float, default=0.0
         Above 0, each class's scores are multiplied by a weight that grows where the class's
         positive scores are high, by ``exp(rate * mean score)`` a step: it protects the worst
@@ -232,8 +240,8 @@ class ScoreSelector:
     Raises
     ------
     ValueError
-        If an argument is unknown or out of range; in a fit, if an irreducible loss is missing or
-        not finite.
+        If an argument is unknown, out of range or without effect beside another; in a fit, if an
+        irreducible loss is missing or not finite, or a score is not finite.
 
     Notes
     -----
@@ -244,8 +252,8 @@ class ScoreSelector:
     an epoch, its last row may be of a step that was not trained.
 
     Differences from the authors' code: "boltzmann" draws distinct items; stale choices are not
-    carried over from one epoch to the next, and none is left untrained at the end; scores that are
-    broken there (Boltzmann to uniform, loss plus conditional entropy) are not taken over;
+    carried over from one epoch to the next, and none is left untrained at the end; what is broken
+    there (reducible loss to uniform after some epochs, loss plus conditional entropy) works;
     REDUCR moves its class weights by the loss of each class on a hold-out set, with a model of
     irreducible losses a class; here positive scores move them, and one model does.
     ``already_correct`` is measured, which the paper plots and its code does not compute; steps
@@ -283,6 +291,7 @@ class ScoreSelector:
         last_temperature: float | None = None,
         schedule: Schedule = "constant",
         warmup_epochs: int = 0,
+        uniform_after: int | None = None,
         training_mode: bool = True,
         num_samples: int | None = None,
         positive_part: bool = False,
@@ -303,7 +312,13 @@ class ScoreSelector:
         self.last_temperature = temperature if last_temperature is None else last_temperature
         self.schedule: Schedule = schedule
         scheduled_temperature(schedule, temperature, self.last_temperature, 0.0)  # checks them
-        self.warmup_epochs = warmup_epochs
+        if schedule == "constant" and self.last_temperature != temperature:
+            raise ValueError(
+                f"last_temperature is {last_temperature}, and schedule 'constant' stays at "
+                f"{temperature}: pass schedule='linear' or 'geometric', or leave it out."
+            )
+        _check_uniform_after(uniform_after, warmup_epochs)
+        self.warmup_epochs, self.uniform_after = warmup_epochs, uniform_after
         self.training_mode = training_mode
         self.num_samples = self.score.num_samples if num_samples is None else num_samples
         self.positive_part = positive_part
@@ -313,6 +328,11 @@ class ScoreSelector:
             raise ValueError(
                 f"scorer makes one pass, and the score compares {self.num_samples}: leave scorer "
                 "out, or pass a score of one pass."
+            )
+        if not training_mode and self.num_samples > 1:
+            raise ValueError(
+                f"training_mode is False, and the score compares {self.num_samples} passes, which "
+                "differ by their dropout alone: leave it out, or pass num_samples=1."
             )
         self.known_noisy = None if known_noisy is None else checked_ids(known_noisy)
         self.stale = stale
@@ -324,6 +344,7 @@ class ScoreSelector:
         self._plan = plan
         self._generator = torch.Generator().manual_seed(plan.seed)
         self._class_weights = torch.ones(plan.num_classes)
+        self._equal_passes = 0
         if self.class_weight_rate > 0 and plan.multi_label:
             raise ValueError("class_weight_rate is for single-label tasks: leave it at 0.")
         size = self._candidate_size(plan.batch_size)
@@ -371,12 +392,13 @@ class ScoreSelector:
         """Choose what is trained; see `BatchSelector.select`."""
         number = min(batch.num_selected, len(batch.ids))
         scores, logits = None, None
-        if batch.epoch < self.warmup_epochs:
+        if self._is_uniform(batch.epoch):
             positions, weights = uniform(batch.ids, number, self._generator, 1.0)[0], None
         else:
             scores, logits = self._scored(batch)
             rule = SELECTION_RULES[self.rule]
-            positions, weights = rule(scores, number, self._generator, self._temperature(batch))
+            ranked = self._ranked(scores, batch.labels)
+            positions, weights = rule(ranked, number, self._generator, self._temperature(batch))
         positions = positions.cpu()
         for model in self._side_models():
             model.update(batch, positions)
@@ -389,11 +411,27 @@ class ScoreSelector:
         shown = torch.zeros(len(batch.ids), self._plan.num_classes) if logits is None else logits
         device = shown.device
         scores = self.score(shown, batch.labels.to(device), self._irreducible_of(batch, device))
+        bad = ~torch.isfinite(scores)
+        if bool(bad.any()):
+            row = int(bad.nonzero()[0])
+            raise ValueError(
+                f"The score of item {int(batch.ids[row])} is {float(scores[row])} in epoch "
+                f"{batch.epoch} ({int(bad.sum())} of {len(scores)} candidates): the model, a side "
+                "model or the score of yours gives no finite number; lower lr, or look at them."
+            )
+        return scores, self._own_logits(logits)
+
+    def _is_uniform(self, epoch: int) -> bool:
+        after = self.uniform_after
+        return epoch < self.warmup_epochs or (after is not None and epoch >= after)
+
+    def _ranked(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return what candidates are ranked by: scores, cut off and weighted where asked for."""
         if self.positive_part:
             scores = scores.clamp(min=0)
         if self.class_weight_rate > 0:
-            scores = self._weighted(scores, batch.labels.to(device))
-        return scores, self._own_logits(logits)
+            scores = self._weighted(scores, labels.to(scores.device))
+        return scores
 
     def _own_logits(self, logits: Tensor | None) -> Tensor | None:
         """Return the trained model's logits, those of the mean of its passes; None if not asked."""
@@ -411,8 +449,26 @@ class ScoreSelector:
         if self.scorer is not None:
             return self.scorer.logits(batch)
         if self.num_samples > 1:
-            return batch.samples(self.num_samples)
+            samples = batch.samples(self.num_samples)
+            self._compare(samples)
+            return samples
         return batch.score(training=self.training_mode)
+
+    def _compare(self, samples: Tensor) -> None:
+        """Warn of a model without dropout: one whose passes are equal in each of the first steps.
+
+        Of a head that starts at zero, they are so in the first one whatever its dropout.
+        """
+        if not 0 <= self._equal_passes < _TOLD_AFTER:
+            return
+        equal = torch.equal(samples[0], samples[1])
+        self._equal_passes = self._equal_passes + 1 if equal else -1
+        if self._equal_passes == _TOLD_AFTER:
+            _logger.warning(
+                "The %d passes of the model are equal, since it has no dropout: what passes "
+                "disagree on is zero of every item; give the model dropout.",
+                self.num_samples,
+            )
 
     def _irreducible_of(self, batch: CandidateBatch, device: torch.device) -> Tensor | None:
         if self.irreducible_model is not None:
@@ -421,12 +477,13 @@ class ScoreSelector:
         return None if self._losses is None else self._losses[batch.ids].to(device)
 
     def _weighted(self, scores: Tensor, labels: Tensor) -> Tensor:
-        weights = self._class_weights.to(scores)
-        for label in range(len(weights)):
-            if not bool((labels == label).any()):
-                continue
-            gain = scores[labels == label].clamp(min=0).mean()
-            weights[label] = weights[label] * torch.exp(self.class_weight_rate * gain)
+        gains = torch.zeros(len(self._class_weights)).to(scores)
+        for label in range(len(gains)):
+            if bool((labels == label).any()):
+                gains[label] = scores[labels == label].clamp(min=0).mean()
+        # Only the proportions count: of the largest exponent taken off, none overflows.
+        exponents = self._class_weights.to(scores).log() + self.class_weight_rate * gains
+        weights = (exponents - exponents.max()).exp()
         # Never so small that a class could not come back.
         self._class_weights = (weights / weights.mean()).clamp(min=_SMALLEST_WEIGHT).cpu()
         # What is not worth learning is no more so in a class that is.
@@ -486,8 +543,16 @@ def _check_options(
         raise ValueError(f"warmup_epochs is {warmup_epochs}: pass an integer of at least 0.")
     if num_samples is not None and (num_samples < 1 or num_samples != int(num_samples)):
         raise ValueError(f"num_samples is {num_samples}: pass an integer of at least 1.")
-    if not rate >= 0:
-        raise ValueError(f"class_weight_rate is {rate}: pass a number of at least 0.")
+    if not 0 <= rate < float("inf"):
+        raise ValueError(f"class_weight_rate is {rate}: pass a finite number of at least 0.")
+
+
+def _check_uniform_after(epoch: int | None, warmup_epochs: int) -> None:
+    if epoch is not None and (epoch != int(epoch) or epoch <= warmup_epochs):
+        raise ValueError(
+            f"uniform_after is {epoch} and warmup_epochs is {warmup_epochs}: pass a later epoch, "
+            "or None."
+        )
 
 
 def _share_correct(logits: NDArray[np.float32], labels: NDArray[Any]) -> float:

@@ -13,7 +13,6 @@ from scipy.sparse import csr_matrix
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from small_text import (
-    ConfidenceEnhancedLinearSVC,
     LeastConfidence,
     PoolBasedActiveLearner,
     SklearnClassifierFactory,
@@ -84,7 +83,27 @@ def test_the_hosts_classifiers_can_judge_too() -> None:
     factory = SklearnClassifierFactory(LogisticRegression(max_iter=200), 3)
     losses = CrossFitIrreducibleLoss(factory).losses(train_set, train_set.y, seed=0).losses
     assert losses[wrong].mean() > 3 * losses[~wrong].mean()
-    assert issubclass(ConfidenceEnhancedLinearSVC, object)
+
+
+def test_a_fold_of_one_class_is_judged_without_a_fit() -> None:
+    train_set, _ = planted(40, noise=0.0)
+    labels = np.zeros(40, dtype=np.int64)
+    labels[7] = 1
+    train_set.y = labels
+    factory = SklearnClassifierFactory(LogisticRegression(max_iter=200), 3)
+    losses = CrossFitIrreducibleLoss(factory).losses(train_set, labels, seed=0).losses
+    assert losses[7] == 0
+    assert np.isfinite(losses).all()
+    alone = train_set[np.flatnonzero(labels == 0)]
+    certain = CrossFitIrreducibleLoss(factory).judge(alone, train_set, 3)
+    assert certain.tolist() == [[1.0, 0.0, 0.0]] * 40
+
+
+def test_sparse_vectors_are_refused() -> None:
+    x = csr_matrix(np.eye(6, dtype=np.float32))
+    train_set = SklearnDataset(x, np.arange(6) % 2, target_labels=np.arange(2))
+    with pytest.raises(TypeError, match="sparse matrix: pass dense ones"):
+        CrossFitIrreducibleLoss().losses(train_set, train_set.y, seed=0)
 
 
 def test_a_class_that_lies_in_one_fold_is_trained_or_an_error(
@@ -143,6 +162,20 @@ def test_a_share_that_is_split_off_is_not_trained() -> None:
     assert len(clf.irreducible_losses_) == 75
     assert clf.selection_log_ is not None
     assert clf.selection_log_["num_candidates"].sum() == 5 * 75
+
+
+def test_of_a_single_item_nothing_is_split_off() -> None:
+    train_set, _ = planted(101, noise=0.0)
+    labels = train_set.y % 2
+    labels[100] = 2
+    train_set.y = labels
+    source = HoldOutIrreducibleLoss(0.25)
+    for seed in range(12):
+        rows = source.trained_rows(train_set, labels, seed)
+        assert 100 in rows
+        assert len(rows) in (76, 77)
+        with pytest.raises(ValueError, match=r"no item of the class of item 100, 2 \(1 such"):
+            source.losses(train_set, labels, seed)
 
 
 def test_a_hold_out_model_chooses_its_epoch_on_the_training_set() -> None:
@@ -213,8 +246,36 @@ def test_known_losses_are_looked_up(tmp_path: Path) -> None:
     other, _ = planted(20, seed=5)
     with pytest.raises(KeyError, match="no irreducible loss"):
         source.losses(other, other.y, seed=0)
-    with pytest.raises(TypeError, match="known is a list"):
+    with pytest.raises(TypeError, match=r"known is a list.*or a mapping"):
         KnownIrreducibleLoss([0.1])  # type: ignore[arg-type]
+
+
+def test_probabilities_of_a_pool_serve_labels_that_come_later() -> None:
+    pool, wrong = planted(300, noise=0.1)
+    truth = np.where(wrong, -1, pool.y)
+    assert (truth >= 0).any()
+    model = LogisticRegression(max_iter=500).fit(pool.x[~wrong], pool.y[~wrong])
+    probabilities = dict(zip(item_keys(pool.x), model.predict_proba(pool.x), strict=True))
+    source = KnownIrreducibleLoss(probabilities)
+    rows = np.flatnonzero(wrong | (np.arange(300) % 3 == 0))
+    losses = source.losses(pool[rows], pool.y[rows], seed=0).losses
+    expected = [
+        -np.log(max(probabilities[key][y], 1e-3))
+        for key, y in zip(item_keys(pool.x[rows]), pool.y[rows], strict=True)
+    ]
+    np.testing.assert_allclose(losses, expected, atol=1e-5)
+    assert losses[wrong[rows]].min() > np.median(losses[~wrong[rows]])
+    fitted = KnownIrreducibleLoss(probabilities, temperature="fit")
+    assert not np.allclose(fitted.losses(pool[rows], pool.y[rows], seed=0).losses, expected)
+    other, _ = planted(20, seed=5)
+    with pytest.raises(KeyError, match=r"Item 0 has no probabilities \(20 of 20"):
+        source.losses(other, other.y, seed=0)
+    bad = KnownIrreducibleLoss({key: [0.5, 1.5, 0.0] for key in probabilities})
+    with pytest.raises(ValueError, match="The probabilities of item 0 are"):
+        bad.losses(pool, pool.y, seed=0)
+    clf = ReducibleLossClassification(base(), source, selected_fraction=0.25, seed=0).fit(pool)
+    assert clf.irreducible_losses_ is not None
+    assert len(clf.irreducible_losses_) == 300
 
 
 def noisy_classifier(**options: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401

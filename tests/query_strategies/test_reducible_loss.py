@@ -27,6 +27,7 @@ from small_text_ext import (
     MLPClassificationFactory,
     MLPModelArguments,
     PoolEmbeddings,
+    RandomSubset,
 )
 from small_text_ext.query_strategies.committees import bootstrap_positions, crossfit_positions
 from small_text_ext.query_strategies.dynamics_models import Scale
@@ -221,6 +222,24 @@ def test_the_pool_is_no_hold_out(world: World) -> None:
         world.query(strategy)
 
 
+def test_texts_of_the_pool_are_no_hold_out_either(world: World) -> None:
+    """Also where a wrapper shows the strategy a view of the pool."""
+    part = world.labels_of(world.unlabeled[[4, 9]])
+    strategy = ExpectedReducibleLoss(None, world.pool, hold_out=part, seed=0)
+    position = world.unlabeled[4]
+    with pytest.raises(ValueError, match=rf"Text {position} of the pool is in hold_out, .*2 such"):
+        world.query(strategy)
+    whole = ExpectedReducibleLoss(
+        None, world.pool, hold_out=world.labels_of(np.arange(400)), seed=0
+    )
+    wrapped = RandomSubset(whole, subpool_size=50, seed=0)
+    with pytest.raises(ValueError, match=r"is in hold_out, too \(50 such texts\)"):
+        world.query(wrapped)
+    # What is labelled already may be in it.
+    known = world.labels_of(world.labeled)
+    assert len(world.query(ExpectedReducibleLoss(None, world.pool, hold_out=known, seed=0)))
+
+
 def test_multi_label_scores_are_summed_over_labels(world: World) -> None:
     dense = np.stack([world.y, world.cluster == NEW, world.cluster == COIN], axis=1)
     y = csr_matrix(dense.astype(np.int64))
@@ -228,7 +247,8 @@ def test_multi_label_scores_are_summed_over_labels(world: World) -> None:
     dataset = SklearnDataset(x, csr_matrix((400, 3), dtype=np.int64), target_labels=np.arange(3))
     train = SklearnDataset(x[world.labeled], y[world.labeled], target_labels=np.arange(3))
     clf = penalised(train, 3, multi_label=True)
-    hold_out = SklearnDataset(x[300:320], y[300:320], target_labels=np.arange(3))
+    near = x[300:320] + np.float32(1e-3)  # other items than those of the pool
+    hold_out = SklearnDataset(near, y[300:320], target_labels=np.arange(3))
     strategy = ExpectedReducibleLoss(None, world.pool, hold_out=hold_out, seed=0)
     changes: dict[str, Any] = {"clf": clf, "dataset": dataset, "y": y[world.labeled]}
     picks = world.query(strategy, **changes)

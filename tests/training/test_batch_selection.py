@@ -86,6 +86,7 @@ def expected(name: str, samples: Any, multi_label: bool) -> list[float]:  # noqa
                 "entropy": of(p),
                 "conditional_entropy": noise,
                 "loss_minus_conditional_entropy": loss - noise,
+                "loss_plus_conditional_entropy": loss + noise,
             }[name]
         )
     return values
@@ -110,6 +111,7 @@ def test_the_registry_says_how_each_was_published() -> None:
         "entropy",
         "conditional_entropy",
         "loss_minus_conditional_entropy",
+        "loss_plus_conditional_entropy",
     }
     needing = {name for name, score in SELECTION_SCORES.items() if score.needs_irreducible}
     assert needing == {"irreducible_loss", "reducible_loss", "boltzmann_reducible_loss"}
@@ -233,6 +235,10 @@ def test_what_does_not_fit_is_refused() -> None:
         SELECTION_SCORES["reducible_loss"](logits, labels)
     with pytest.raises(ValueError, match=r"shape \(3, 2\) for 2 labels"):
         SELECTION_SCORES["loss"](logits, labels[:2])
+    for shape in ((3, 1), (1,), (7,)):
+        for name in ("reducible_loss", "irreducible_loss"):
+            with pytest.raises(ValueError, match=r"irreducible has the shape .* for 3 labels"):
+                SELECTION_SCORES[name](logits, labels, torch.zeros(shape))
 
 
 def test_losses_of_several_passes_are_averaged() -> None:

@@ -92,6 +92,16 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="no whole file of irreducible losses"):
         IrreducibleLosses.load(path)
+    for damaged in (b"", content[:7], content.replace(b"header", b"heeder")):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="no whole file of irreducible losses"):
+            IrreducibleLosses.load(path)
+    for place in range(0, len(content), 5):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        try:
+            assert IrreducibleLosses.load(path).fingerprint == known().fingerprint
+        except ValueError as error:
+            assert "irreducible losses" in str(error) or "says fingerprint" in str(error)
     with pytest.raises(FileNotFoundError):
         IrreducibleLosses.load(tmp_path / "none.npz")
     known().save(path)

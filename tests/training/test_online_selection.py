@@ -28,9 +28,17 @@ def dataset(num_items: int = NUM_ITEMS, seed: int = 0) -> SklearnDataset:
     return SklearnDataset(x.astype(np.float32), truth, target_labels=np.arange(NUM_CLASSES))
 
 
-def fitted(selector: ScoreSelector, num_items: int = NUM_ITEMS, **options: Any) -> Any:  # noqa: ANN401
+def fitted(
+    selector: ScoreSelector,
+    num_items: int = NUM_ITEMS,
+    dropout: float = 0.0,
+    **options: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
     given = {"num_epochs": 2, "batch_size": 10, "seed": 1, **options}
-    clf = MLPClassification(MLPModelArguments(), NUM_CLASSES, batch_selector=selector, **given)
+    arguments = (
+        MLPModelArguments(hidden_size=16, dropout=dropout) if dropout else MLPModelArguments()
+    )
+    clf = MLPClassification(arguments, NUM_CLASSES, batch_selector=selector, **given)
     return clf.fit(dataset(num_items))
 
 
@@ -71,7 +79,10 @@ def test_every_score_trains_both_kinds_of_classifier(name: str) -> None:
     assert (log["num_selected"] == 8).all()
     irreducible = np.linspace(0, 1, NUM_ITEMS) if score.needs_irreducible else None
     selector = ScoreSelector(name, irreducible, selected_fraction=0.25)
-    clf = fitted(selector, num_epochs=3)
+    clf = fitted(selector, num_epochs=8, dropout=0.3)
+    if score.num_samples > 1:
+        # The head starts at zero; from then on passes with dropout differ.
+        assert selector.log.frame()["mean_score"].iloc[1:].abs().gt(1e-3).all()
     assert (clf.predict(dataset(seed=3)) == dataset(seed=3).y).mean() > 0.6
 
 
@@ -167,16 +178,56 @@ def plan(num_items: int = 100, num_epochs: int = 5) -> FitPlan:
 def test_the_positive_part_levels_what_is_suspected() -> None:
     logits = torch.log(torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.99, 0.01], [0.5, 0.5]]))
     irreducible = np.zeros(100)
-    irreducible[[0, 1]] = 5.0, 3.0
+    irreducible[[0, 1, 2]] = 5.0, 3.0, 1.0
     labels = [0, 0, 0, 0]
     plain = ScoreSelector(irreducible=irreducible, selected_fraction=0.5)
     plain.begin(plan())
     assert plain.select(batch_of(labels, logits)).positions.tolist() == [3, 2]
     cut = ScoreSelector(irreducible=irreducible, selected_fraction=0.5, positive_part=True)
     cut.begin(plan())
-    cut.select(batch_of(labels, logits))
-    assert cut.log.frame()["negative"].tolist() == [0.0]
-    assert plain.log.frame()["negative"].tolist() == [0.5]
+    # One is above zero; the others are level, and the first of them comes first.
+    assert cut.select(batch_of(labels, logits)).positions.tolist() == [3, 0]
+    # The log has what is suspected of noise all the same.
+    assert cut.log.frame()["negative"].tolist() == [0.75]
+    assert plain.log.frame()["negative"].tolist() == [0.75]
+
+
+def test_class_weights_do_not_overflow() -> None:
+    batch = batch_of([0, 0, 1, 1], torch.tensor([[0.0, 9.0], [0.0, 8.0], [8.0, 0.0], [0.0, 9.0]]))
+    selector = ScoreSelector("loss", selected_fraction=0.5, class_weight_rate=500.0)
+    selector.begin(plan())
+    for _ in range(3):
+        assert selector.select(batch).positions.tolist() == [0, 1]
+    assert torch.isfinite(selector._class_weights).all()
+    assert selector._class_weights[0] > selector._class_weights[1] > 0
+
+
+def test_a_score_that_is_not_finite_names_the_item() -> None:
+    logits = torch.zeros(4, 2)
+    logits[2] = float("nan")
+    selector = ScoreSelector("loss", selected_fraction=0.5)
+    selector.begin(plan())
+    with pytest.raises(ValueError, match=r"score of item 2 is nan in epoch 0 \(1 of 4"):
+        selector.select(batch_of([0, 0, 0, 0], logits))
+
+
+def test_passes_without_dropout_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="small_text_ext"):
+        fitted(ScoreSelector("bald", selected_fraction=0.25))
+    assert caplog.text.count("The 10 passes of the model are equal") == 1
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="small_text_ext"):
+        fitted(ScoreSelector("bald", selected_fraction=0.25), dropout=0.5)
+    assert "passes of the model" not in caplog.text
+
+
+def test_selection_goes_back_to_uniform() -> None:
+    selector = ScoreSelector("loss", selected_fraction=0.25, warmup_epochs=1, uniform_after=3)
+    fitted(selector, num_epochs=5)
+    log = selector.log.frame()
+    scored = log["mean_score"].notna()
+    assert sorted(log.loc[scored, "epoch"].unique()) == [1, 2]
+    assert sorted(log.loc[~scored, "epoch"].unique()) == [0, 3, 4]
 
 
 def test_class_weights_grow_where_scores_stay_high() -> None:
@@ -318,7 +369,14 @@ def test_scores_in_evaluation_mode_where_asked_for() -> None:
         ({"num_samples": 0}, "num_samples is 0"),
         ({"class_weight_rate": -0.5}, "class_weight_rate is -0.5"),
         ({"temperature": 0.0}, "above 0"),
+        ({"temperature": float("nan")}, "above 0"),
+        ({"last_temperature": float("nan"), "schedule": "linear"}, "above 0"),
+        ({"last_temperature": 0.1}, "schedule 'constant' stays at 0.25"),
         ({"schedule": "cosine"}, "schedule is 'cosine'"),
+        ({"class_weight_rate": float("inf")}, "class_weight_rate is inf"),
+        ({"uniform_after": 1, "warmup_epochs": 1}, "uniform_after is 1 and warmup_epochs is 1"),
+        ({"uniform_after": 0}, "uniform_after is 0"),
+        ({"score": "bald", "training_mode": False}, "training_mode is False.*10 passes"),
     ],
 )
 def test_options_out_of_range_are_named(options: dict[str, Any], message: str) -> None:
