@@ -76,6 +76,12 @@ def compare(
         direction = "higher" if better is BetterValues.HIGHER else "lower"
     found = compare_sides(left, right, metric, direction, by_method=methods is None)
     console.print(_table(found))
+    if found.num_cut:
+        console.print(
+            f"{found.num_cut} pairs ended at different numbers of labels, and are compared up to "
+            "the smaller one.",
+            style="dim",
+        )
     if found.unpaired:
         console.print(f"{found.unpaired} units have it on one side only.", style="dim")
     dropped = [] if tolerance is None else found.dropped(tolerance)

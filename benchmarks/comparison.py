@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.published_tables import unit_measure
 from benchmarks.results import SeedRecord, UnitResult, iterate_results
 from benchmarks.statistics import (
     Estimate,
@@ -21,6 +22,7 @@ Better = Literal["higher", "lower"]
 Key = tuple[str, ...]
 
 DEFAULT_METRIC = "area_macro_f1"
+_OF_A_CURVE = ("area_", "final_")
 
 _LOWER_IS_BETTER = (
     *("seconds_", "ece", "loss", "memory", "selected_noisy", "selected_irrelevant"),
@@ -102,6 +104,9 @@ class Comparison:
         Units that have the metric on one side only.
     lost : tuple of str
         Those of them that have it on the first side only.
+    num_cut : int
+        Pairs whose sides ended at different numbers of labels, as under a limit of time, and whose
+        areas and last values were taken up to the smaller one.
     """
 
     first: str
@@ -111,6 +116,7 @@ class Comparison:
     rows: tuple[ComparisonRow, ...]
     unpaired: int
     lost: tuple[str, ...] = ()
+    num_cut: int = 0
 
     def dropped(self, tolerance: float) -> list[ComparisonRow]:
         """Return the rows in which the second side is worse by more than that."""
@@ -157,7 +163,8 @@ def better_values(metric: str) -> Better:
     >>> better_values("final_accuracy"), better_values("seconds_fit"), better_values("area_ece")
     ('higher', 'lower', 'lower')
     """
-    plain = metric.removeprefix("area_").removeprefix("final_")
+    # What follows a point is a name of the user's: of a test set, or of a detector.
+    plain = metric.removeprefix("area_").removeprefix("final_").partition(".")[0]
     is_lower = any(plain.startswith(name) or plain.endswith(name) for name in _LOWER_IS_BETTER)
     return "lower" if is_lower else "higher"
 
@@ -202,8 +209,20 @@ def compare_sides(
             f"Nothing can be compared: {first.name} and {second.name} share no data set, "
             f"classifier{', method' if by_method else ''} and seed that passed on both sides."
         )
+    num_cut = 0
     for key in shared:
         _check_data(ours[key], theirs[key])
+        _check_other_test_set(ours[key], theirs[key], metric)
+        ends = {
+            result[key].rounds[-1].num_labeled
+            for result in (ours, theirs)
+            if _is_curve(result[key])
+        }
+        if len(ends) == 2 and metric.startswith(_OF_A_CURVE):
+            ours[key], theirs[key] = (
+                _up_to(result[key], min(ends), metric) for result in (ours, theirs)
+            )
+            num_cut += 1
     chosen = better or better_values(metric)
     name = None if by_method else f"{first.name} -> {second.name}"
     values = (_values(ours, shared, metric), _values(theirs, shared, metric))
@@ -216,8 +235,21 @@ def compare_sides(
     here, there = _measured(ours, metric), _measured(theirs, metric)
     lost = [ours[key].spec.name for key in sorted(here - there)]
     return Comparison(
-        first.name, second.name, metric, chosen, _corrected(rows), len(here ^ there), tuple(lost)
+        *(first.name, second.name, metric, chosen, _corrected(rows), len(here ^ there)),
+        tuple(lost),
+        num_cut,
     )
+
+
+def _is_curve(result: UnitResult) -> bool:
+    return len(result.rounds) > 1
+
+
+def _up_to(result: UnitResult, num_labels: int, metric: str) -> UnitResult:
+    """Return a unit as if it had ended at so many labels."""
+    rounds = tuple(record for record in result.rounds if record.num_labeled <= num_labels)
+    cut = result.model_copy(update={"rounds": rounds, "summary": {}})
+    return cut.model_copy(update={"summary": {metric: unit_measure(cut, metric)}})
 
 
 def _measured(results: Mapping[tuple[Key, int], UnitResult], metric: str) -> set[tuple[Key, int]]:
@@ -252,6 +284,23 @@ def _check_data(first: UnitResult, second: UnitResult) -> None:
             f"{first.spec.name} is no pair: seeds, prevalence and share of the test set are "
             f"{_drawn_words(drawn[0])} in one and {_drawn_words(drawn[1])} in the other, so that "
             "the two have other splits. Run one of them again as the other ran."
+        )
+
+
+def _check_other_test_set(first: UnitResult, second: UnitResult, metric: str) -> None:
+    """Refuse shares on a test set of another distribution that is another one on either side."""
+    name = metric.partition(".")[2]
+    prints = [
+        record.fingerprint
+        for result in (first, second)
+        for record in result.spec.dataset.out_of_distribution
+        if record.id == name
+    ]
+    if len(set(prints)) > 1:
+        raise SuiteError(
+            f"the test set '{name}' of {first.spec.name} is not the same on both sides: its "
+            f"fingerprint is {prints[0][:12]} in one and {prints[1][:12]} in the other. Run one of "
+            "them again on the other's data, or compare another --metric."
         )
 
 

@@ -119,7 +119,10 @@ def open_hub(location: str, config: str | None = None, revision: str | None = No
             return library.load_from_disk(location)
         return library.load_dataset(location, name=config, revision=revision)
     except Exception as error:  # the library raises a dozen unrelated types here
-        raise MissingSourceError(f"hub:{location} could not be loaded: {error}") from error
+        raise MissingSourceError(
+            f"hub:{location} could not be loaded: {error}. Check the name and the network, log in "
+            "(hf auth login) where it is gated, or name a folder of files: hub:FOLDER."
+        ) from error
 
 
 def load_hub(location: str, **options: Any) -> LabeledTexts:  # noqa: ANN401

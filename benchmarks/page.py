@@ -307,8 +307,10 @@ def _unit(result: UnitResult, shared: _Once) -> dict[str, Any]:
 
 
 def _spent(record: RoundRecord) -> float:
-    """Return the seconds of a round; names with a point are parts of others."""
-    return sum(seconds for name, seconds in record.seconds.items() if "." not in name)
+    """Return the seconds of a round; names with a point, and ``select``, are parts of others."""
+    return sum(
+        seconds for name, seconds in record.seconds.items() if "." not in name and name != "select"
+    )
 
 
 def _shortened(error: ErrorRecord) -> dict[str, str]:

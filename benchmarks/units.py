@@ -95,6 +95,11 @@ def available_methods(suite: Suite) -> tuple[Suite, list[str]]:
         What can run here.
     skipped : list of str
         One sentence for each method that can't.
+
+    Raises
+    ------
+    SuiteError
+        If no method is left.
     """
     missing = {
         name: entry.requires
@@ -103,9 +108,15 @@ def available_methods(suite: Suite) -> tuple[Suite, list[str]]:
     }
     kept = {name: entry for name, entry in suite.methods.items() if name not in missing}
     skipped = [
-        f"{name} is left out: the package {package} is not installed."
+        f"{name} is left out: the package {package} is not installed (pip install {package})."
         for name, package in missing.items()
     ]
+    if missing and not kept:
+        packages = " ".join(sorted({package.replace("_", "-") for package in missing.values()}))
+        raise SuiteError(
+            f"suite '{suite.name}': nothing is left to run, since no method has the package that "
+            f"it needs: pip install {packages}"
+        )
     return suite.model_copy(update={"methods": kept}), skipped
 
 

@@ -56,7 +56,12 @@ def load_csv(location: str, **options: str) -> LabeledTexts:
         if name not in _COLUMN_OPTIONS:
             raise SuiteError(f"csv:{location}: '{name}' is of hub: data sets: leave it out.")
     if not path.is_file():
-        raise MissingSourceError(f"csv:{location}: there is no such file.")
+        raise MissingSourceError(
+            f"csv:{location}: there is no such file. Put a file with the columns text and label "
+            "there (or name others with text_column and label_column), or name its place: --set "
+            "datasets.0.name=csv:PATH for the first data set of the suite; a test set of another "
+            "distribution is left out with --set 'datasets.0.out_of_distribution=[]'."
+        )
     text, label = options.get("text_column", "text"), options.get("label_column", "label")
     other = options.get("second_label_column")
     columns = _read_columns(path, (text, label) if other is None else (text, label, other))

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.comparison import Side, better_values, compare_sides, folder_sides, method_sides
 from benchmarks.loop import summarize
-from benchmarks.results import UnitResult, write_result
+from benchmarks.results import OtherDatasetRecord, UnitResult, write_result
 from benchmarks.suggestions import SuiteError
 from tests.benchmarks.synthetic import make_failure, make_result
 
@@ -104,6 +104,39 @@ def test_fewer_wrong_labels_are_better() -> None:
     assert better_values("final_selected_noisy") == "lower"
     assert better_values("final_second_accuracy") == "lower"
     assert better_values("final_accuracy") == "higher"
+    # Names of test sets end as they like.
+    assert better_values("final_accuracy.greece") == better_values("area_accuracy.loss") == "higher"
+
+
+def test_sides_are_compared_at_the_labels_that_both_have() -> None:
+    heights = (0.1, 0.2, 0.3, 0.4, 0.9)
+    first: list[UnitResult] = []
+    second: list[UnitResult] = []
+    for seed in range(3):
+        whole = make_result("anchoral", seed, heights)
+        short = whole.model_copy(update={"rounds": whole.rounds[:3]})
+        for units, result in ((first, whole), (second, short)):
+            units.append(result.model_copy(update={"summary": summarize(result.rounds)}))
+    for metric in ("final_macro_f1", "area_macro_f1"):
+        found = compare_sides(Side("a", tuple(first)), Side("b", tuple(second)), metric)
+        assert found.num_cut == 3
+        assert found.rows[0].difference.mean == pytest.approx(0.0)
+        assert found.rows[0].second == pytest.approx(second[0].summary[metric])
+        assert compare_sides(Side("a", tuple(first)), Side("b", tuple(first)), metric).num_cut == 0
+
+
+def test_other_test_sets_of_another_distribution_are_refused() -> None:
+    sides = []
+    for print_of_it in ("a", "b"):
+        other = OtherDatasetRecord(
+            id="wsc", name="csv:wsc.csv", fingerprint=print_of_it * 64, num_texts=9
+        )
+        result = make_result("anchoral", 0, (0.1, 0.5), dataset={"out_of_distribution": (other,)})
+        summary = {"final_accuracy.wsc": 0.5, "final_macro_f1": 0.5}
+        sides.append(Side(print_of_it, (result.model_copy(update={"summary": summary}),)))
+    with pytest.raises(SuiteError, match=r"the test set 'wsc' .* a{12} in one and b{12}"):
+        compare_sides(sides[0], sides[1], "final_accuracy.wsc")
+    assert compare_sides(sides[0], sides[1], "final_macro_f1").rows[0].ties == 1
 
 
 def test_two_methods_of_one_folder(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_several_labels_for_one_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_the_hub_does_not_have_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingSourceError, match="could not be loaded"):
+    with pytest.raises(MissingSourceError, match=r"could not be loaded: .*name a folder of files"):
         load_texts(f"hub:{tmp_path / 'nothing'}")
 
 

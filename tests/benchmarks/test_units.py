@@ -48,7 +48,15 @@ def test_a_method_whose_package_is_missing_is_skipped_and_said(suite_file: Path)
     suite = select_suite(Selection(str(suite_file), overrides=raw))
     kept, skipped = available_methods(suite)
     assert list(kept.methods) == ["least-confidence", "anchoral"]
-    assert skipped == ["random is left out: the package no_such_package is not installed."]
+    said = "the package no_such_package is not installed (pip install no_such_package)."
+    assert skipped == [f"random is left out: {said}"]
+
+
+def test_a_suite_of_methods_that_all_miss_a_package_is_an_error(suite_file: Path) -> None:
+    names = list(select_suite(Selection(str(suite_file))).methods)
+    raw = [f"methods.{name}.requires=no_such_package" for name in names]
+    with pytest.raises(SuiteError, match=r"nothing is left to run.*pip install no-such-package"):
+        available_methods(select_suite(Selection(str(suite_file), overrides=raw)))
 
 
 def test_a_data_set_that_is_needed_and_missing_is_an_error(suite_file: Path) -> None:
