@@ -213,15 +213,9 @@ def compare_sides(
     for key in shared:
         _check_data(ours[key], theirs[key])
         _check_other_test_set(ours[key], theirs[key], metric)
-        ends = {
-            result[key].rounds[-1].num_labeled
-            for result in (ours, theirs)
-            if _is_curve(result[key])
-        }
-        if len(ends) == 2 and metric.startswith(_OF_A_CURVE):
-            ours[key], theirs[key] = (
-                _up_to(result[key], min(ends), metric) for result in (ours, theirs)
-            )
+        end = _common_end(ours[key], theirs[key], metric)
+        if end is not None:
+            ours[key], theirs[key] = (_up_to(side[key], end, metric) for side in (ours, theirs))
             num_cut += 1
     chosen = better or better_values(metric)
     name = None if by_method else f"{first.name} -> {second.name}"
@@ -234,15 +228,20 @@ def compare_sides(
         raise unknown_name("metric of these results", metric, known)
     here, there = _measured(ours, metric), _measured(theirs, metric)
     lost = [ours[key].spec.name for key in sorted(here - there)]
+    names = (first.name, second.name, metric)
     return Comparison(
-        *(first.name, second.name, metric, chosen, _corrected(rows), len(here ^ there)),
-        tuple(lost),
-        num_cut,
+        *names, chosen, _corrected(rows), len(here ^ there), tuple(lost), num_cut=num_cut
     )
 
 
-def _is_curve(result: UnitResult) -> bool:
-    return len(result.rounds) > 1
+def _common_end(first: UnitResult, second: UnitResult, metric: str) -> int | None:
+    """Return the labels up to which two curves that end elsewhere are compared, else None."""
+    pair = (first, second)
+    is_of_curves = all(len(result.rounds) > 1 and metric in result.summary for result in pair)
+    if not is_of_curves or not metric.startswith(_OF_A_CURVE):
+        return None
+    ends = [result.rounds[-1].num_labeled for result in pair]
+    return None if ends[0] == ends[1] else min(ends)
 
 
 def _up_to(result: UnitResult, num_labels: int, metric: str) -> UnitResult:

@@ -64,7 +64,7 @@ def estimate_mean(values: Iterable[float | None], *, seed: int = 0) -> Estimate 
     >>> estimate_mean([0.5, None])
     Estimate(mean=0.5, low=None, high=None, num_seeds=1)
     """
-    known = [value for value in values if value is not None and not np.isnan(value)]
+    known = _known(values)
     if not known:
         return None
     interval = bootstrap_interval(known, seed=seed)
@@ -92,7 +92,7 @@ def estimate_median(values: Iterable[float | None], *, seed: int = 0) -> Estimat
     >>> estimate_median([0.0, 0.5, 4.0])
     Estimate(mean=0.5, low=0.0, high=4.0, num_seeds=3)
     """
-    known = [value for value in values if value is not None and not np.isnan(value)]
+    known = _known(values)
     if not known:
         return None
     low = high = None
@@ -101,6 +101,10 @@ def estimate_median(values: Iterable[float | None], *, seed: int = 0) -> Estimat
         drawn = generator.choice(known, size=(_MEDIAN_RESAMPLES, len(known)))
         low, high = map(float, np.quantile(np.median(drawn, axis=1), [0.025, 0.975]))
     return Estimate(float(np.median(known)), low, high, len(known))
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and not np.isnan(value)]
 
 
 def paired_difference(

@@ -112,7 +112,7 @@ def available_methods(suite: Suite) -> tuple[Suite, list[str]]:
         for name, package in missing.items()
     ]
     if missing and not kept:
-        packages = " ".join(sorted({package.replace("_", "-") for package in missing.values()}))
+        packages = " ".join(sorted(set(missing.values())))
         raise SuiteError(
             f"suite '{suite.name}': nothing is left to run, since no method has the package that "
             f"it needs: pip install {packages}"

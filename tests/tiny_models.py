@@ -170,11 +170,11 @@ def _word_pieces(words: Sequence[str]) -> dict[str, int]:
 def _bert_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
     """Return BERT's tokenizer, the one of these that transformers 4 makes, too: of a file."""
     pieces = _word_pieces(words)
-    if transformers.__version__ < "5":
+    if int(transformers.__version__.partition(".")[0]) < 5:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "vocab.txt")
             file.write_text("\n".join(pieces), encoding="utf-8")
-            old: Any = import_module("transformers")
+            old: Any = transformers  # what this version has is not what is type-checked
             made: PreTrainedTokenizerBase = old.BertTokenizerFast(str(file), model_max_length=512)
             return made
     return BertTokenizer(vocab=pieces, model_max_length=512)

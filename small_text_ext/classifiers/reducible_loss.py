@@ -37,6 +37,7 @@ from small_text_ext.training.batch_selection import SelectionScore
 from small_text_ext.training.irreducible_loss import (
     IrreducibleLosses,
     Temperature,
+    check_temperature,
     irreducible_losses,
     item_keys,
     losses_of,
@@ -83,11 +84,7 @@ class IrreducibleLoss(ABC):
         temperature: Temperature = "sharp",
         smallest: float = 1e-3,
     ) -> None:
-        names = ("fit", "sharp")
-        if temperature not in names and (isinstance(temperature, str) or not temperature > 0):
-            raise ValueError(
-                f"temperature is {temperature!r}: pass 'fit', 'sharp', or a number above 0."
-            )
+        check_temperature(temperature)
         if not 0 < smallest < 0.5:
             raise ValueError(f"smallest is {smallest}: pass a probability above 0 and below 0.5.")
         self.factory, self.vectors = factory, vectors

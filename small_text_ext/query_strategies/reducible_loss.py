@@ -297,7 +297,11 @@ class ExpectedReducibleLoss(PoolScoringStrategy):
 
 
 def _check_apart(hold_out: Any, context: QueryContext) -> None:  # noqa: ANN401
-    """Refuse a hold-out set with texts that are rated: a model that was taught one knows it."""
+    """Refuse a hold-out set with texts that are rated: a model that was taught one knows it.
+
+    Texts are compared with texts and vectors with vectors; vectors of the pool's texts are not
+    recognised.
+    """
     held = set(_contents(hold_out.x, np.arange(len(hold_out))))
     shared = [content in held for content in _contents(context.dataset.x, context.unlabeled)]
     if any(shared):

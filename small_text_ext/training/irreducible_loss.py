@@ -345,6 +345,26 @@ Temperature = float | Literal["fit", "sharp"]
 _SHARPENING = 2.0
 
 
+def check_temperature(temperature: Temperature) -> None:
+    """Check a temperature as `irreducible_losses` takes it.
+
+    Parameters
+    ----------
+    temperature : float, "fit" or "sharp"
+        What is checked.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or not above 0.
+    """
+    names = ("fit", "sharp")
+    if temperature not in names and (isinstance(temperature, str) or not temperature > 0):
+        raise ValueError(
+            f"temperature is {temperature!r}: pass 'fit', 'sharp', or a number above 0."
+        )
+
+
 def resolved_temperature(
     temperature: Temperature, probabilities: NDArray[np.float64], labels: NDArray[Any]
 ) -> float:
@@ -369,11 +389,7 @@ def resolved_temperature(
     ValueError
         If it is something else, or not above 0.
     """
-    names = ("fit", "sharp")
-    if temperature not in names and (isinstance(temperature, str) or not temperature > 0):
-        raise ValueError(
-            f"temperature is {temperature!r}: pass 'fit', 'sharp', or a number above 0."
-        )
+    check_temperature(temperature)
     if not isinstance(temperature, str):
         return float(temperature)
     fitted = fitted_temperature(probabilities, labels)

@@ -123,6 +123,8 @@ def test_sides_are_compared_at_the_labels_that_both_have() -> None:
         assert found.rows[0].difference.mean == pytest.approx(0.0)
         assert found.rows[0].second == pytest.approx(second[0].summary[metric])
         assert compare_sides(Side("a", tuple(first)), Side("b", tuple(first)), metric).num_cut == 0
+    with pytest.raises(SuiteError, match="Did you mean 'final_macro_f1'"):
+        compare_sides(Side("a", tuple(first)), Side("b", tuple(second)), "final_macro_f2")
 
 
 def test_other_test_sets_of_another_distribution_are_refused() -> None:

@@ -112,6 +112,15 @@ def test_one_round_is_no_curve() -> None:
     assert curves_of(_comparisons([make_result("full-data", 0, [0.8])])[0], 0) == []
 
 
+def test_selection_is_a_part_of_the_fit() -> None:
+    result = make_result("full-data", 0, [0.8])
+    (record,) = result.rounds
+    seconds = {"fit": 10.0, "select": 6.0, "fit.score": 4.0, "evaluate": 1.0}
+    timed = record.model_copy(update={"seconds": seconds})
+    content = unit_content([result.model_copy(update={"rounds": (timed,)})])
+    assert content["units"][0]["seconds"] == 11.0
+
+
 def test_what_units_share_is_written_once() -> None:
     results = _results()
     content = unit_content(results)

@@ -55,7 +55,7 @@ def test_a_method_whose_package_is_missing_is_skipped_and_said(suite_file: Path)
 def test_a_suite_of_methods_that_all_miss_a_package_is_an_error(suite_file: Path) -> None:
     names = list(select_suite(Selection(str(suite_file))).methods)
     raw = [f"methods.{name}.requires=no_such_package" for name in names]
-    with pytest.raises(SuiteError, match=r"nothing is left to run.*pip install no-such-package"):
+    with pytest.raises(SuiteError, match=r"nothing is left to run.*pip install no_such_package"):
         available_methods(select_suite(Selection(str(suite_file), overrides=raw)))
 
 
