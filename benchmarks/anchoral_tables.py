@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.frames import Section
+from benchmarks.frames import CURVES, PAPER_F1, Section
 from benchmarks.results import RoundRecord, UnitResult
 from benchmarks.statistics import estimate_mean, published_area
 from benchmarks.tables import (
@@ -31,12 +31,18 @@ As in the AnchorAL paper: median (interquartile range) over runs. The area under
 trapezoids one round wide and not normalised, so it grows with the rounds; minutes are those of
 queries, without fits, evaluation and encoding. "Overall" is each method's own last step that at
 least 3 runs reached, "budget-matched" the smallest of these steps. The minority's F1 is the mean
-over the wanted classes, the majority's that over all others; the paper has a test set with far more
-of the wanted class than the pool, and here F1 is weighted to the pool's own mixture."""
+over the wanted classes, the majority's that over all others, both on the test set as it is: where
+that holds far more of the wanted class than the pool, they flatter, and the tables above, which
+weight the test set to the pool's own mixture, are lower."""
+_WEIGHTED_NOTE = """
+
+These units were measured before F1 of the test set as it is was kept: theirs is weighted to the
+pool's own mixture, and nothing to lay beside the paper's."""
 SHARES_INTRODUCTION = """\
 Share of the wanted classes, mean over runs: in all labels so far, and in the subpool of the last
 query:"""
 
+_PAPER_MAJORITY_F1 = "unweighted_majority_f1"
 _FILTERS = ("AnchorAL", "SEALS", "AnchorSubsampling")
 _SHOWN_SHARES = 5
 
@@ -107,10 +113,9 @@ class Reached:
 def runs_of(section: Section) -> Runs:
     """Return the runs of each method that asks for labels, in the order of the files."""
     found: dict[str, list[UnitResult]] = {}
-    names = dict(zip(map(id, section.results), section.method_names, strict=True))
     for result in section.learning:
         if not result.is_ceiling:
-            found.setdefault(names[id(result)], []).append(result)
+            found.setdefault(section.method_name(result), []).append(result)
     return found
 
 
@@ -137,7 +142,14 @@ def matched_step(runs: Runs) -> int | None:
     return min(steps, default=None)
 
 
-def reached_at(method: str, runs: Sequence[UnitResult], step: int) -> Reached:
+def is_weighted(runs: Iterable[UnitResult]) -> bool:
+    """Return whether no run has F1 of the test set as it is: early results lack it."""
+    return not any(PAPER_F1 in record.metrics for result in runs for record in result.rounds)
+
+
+def reached_at(
+    method: str, runs: Sequence[UnitResult], step: int, *, weighted: bool = False
+) -> Reached:
     """Return areas and minutes of the runs that are alive at a step.
 
     Parameters
@@ -148,6 +160,8 @@ def reached_at(method: str, runs: Sequence[UnitResult], step: int) -> Reached:
         Its runs; at least one has reached the step.
     step : int
         The number of queries.
+    weighted : bool, default=False
+        Sum F1 weighted to the pool's mixture, in place of that of the test set as it is.
 
     Returns
     -------
@@ -155,14 +169,21 @@ def reached_at(method: str, runs: Sequence[UnitResult], step: int) -> Reached:
         Over the runs that have reached the step.
     """
     curves = [result.rounds[: step + 1] for result in runs if len(result.rounds) > step]
-    protocol, minority = runs[0].spec.protocol, runs[0].spec.dataset.minority
+    protocol, wanted = runs[0].spec.protocol, runs[0].spec.dataset.minority
+
+    def majority(record: RoundRecord) -> float | None:
+        return majority_f1(record, wanted) if weighted else record.metrics.get(_PAPER_MAJORITY_F1)
+
+    def minority(record: RoundRecord) -> float | None:
+        return record.metrics.get(CURVES["f1"] if weighted else PAPER_F1)
+
     return Reached(
         method,
         step,
         max(rounds[-1].num_labeled for rounds in curves),
         step < protocol.rounds,
-        Spread.of([published_area([majority_f1(r, minority) for r in c]) for c in curves]),
-        Spread.of([published_area([r.metrics.get("minority_f1") for r in c]) for c in curves]),
+        Spread.of([published_area([majority(r) for r in rounds]) for rounds in curves]),
+        Spread.of([published_area([minority(r) for r in rounds]) for rounds in curves]),
         Spread.of([sum(r.seconds.get("query", 0.0) for r in c) / 60 for c in curves]),
     )
 
@@ -187,23 +208,29 @@ class PaperComparison:
     runs: Runs
 
     @cached_property
+    def is_weighted(self) -> bool:
+        """Whether F1 is weighted to the pool's mixture, see `is_weighted`."""
+        return is_weighted(result for units in self.runs.values() for result in units)
+
+    @cached_property
     def overall(self) -> list[Reached]:
         """What each method reached at its own last step; methods with under 3 runs lack."""
         found = ((method, last_step(units)) for method, units in self.runs.items())
-        return [reached_at(name, self.runs[name], step) for name, step in found if step is not None]
+        return [self._at(name, step) for name, step in found if step is not None]
+
+    def _at(self, method: str, step: int) -> Reached:
+        return reached_at(method, self.runs[method], step, weighted=self.is_weighted)
 
     @cached_property
     def budget_matched(self) -> list[Reached]:
         """What each of these methods reached at the smallest of their last steps."""
         step = min((each.step for each in self.overall), default=0)
-        return [
-            each if each.step == step else reached_at(each.method, self.runs[each.method], step)
-            for each in self.overall
-        ]
+        return [each if each.step == step else self._at(each.method, step) for each in self.overall]
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers of the main table as plain values."""
         return {
+            "is_weighted": self.is_weighted,
             "overall": [asdict(each) for each in self.overall],
             "budget_matched": [asdict(each) for each in self.budget_matched],
         }
@@ -245,7 +272,7 @@ def anchoral_table(comparison: Comparison) -> str:
     header = ["method", "runs", *(f"{name}, {half}" for half in halves for name in columns)]
     is_early = any(own.is_early for own in paper.overall)
     note = "\n\n† fewer queries than the protocol has." if is_early else ""
-    return markdown_table(header, rows) + note
+    return markdown_table(header, rows) + note + (_WEIGHTED_NOTE if paper.is_weighted else "")
 
 
 def _place(comparison: Comparison, method: str) -> int:

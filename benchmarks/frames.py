@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,11 +44,14 @@ _OWN_TABLES = (
     ZERO_SHOT,
 )
 CURVES = {"average_precision": "minority_average_precision", "f1": "minority_f1"}
+PAPER_F1 = "unweighted_minority_f1"
+"""F1 of the wanted classes on the test set as it is, whose curve the AnchorAL paper sums."""
 _UNIT_MEASURES = (
     *("num_labeled", "minority_labeled", "found", "labeled_share", *CURVES.values()),
     *("query_seconds", "fit_seconds", "harness_seconds"),
     *("rows_scored", "subpool_size", "subpool_share"),
 )
+_SUMMED_F1 = "summed_f1"
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,14 @@ class Section:
     def method_names(self) -> list[str]:
         """Name of each unit's method, with a hash where one name stands for several methods."""
         return _method_names(self.results, [self.lineage] * len(self.results))
+
+    def method_name(self, result: UnitResult) -> str:
+        """Return the name of the method of one of these units, see `method_names`."""
+        return self._names[id(result)]
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return dict(zip(map(id, self.results), self.method_names, strict=True))
 
     @property
     def frozen(self) -> tuple[UnitResult, ...]:
@@ -216,14 +228,14 @@ def units_frame(rounds: pd.DataFrame) -> pd.DataFrame:
     """
     budget = common_budget(rounds)
     names = (*UNIT_COLUMNS, *KIND_COLUMNS)
-    columns = {name: rounds[name].to_numpy() for name in (*names, *_UNIT_MEASURES)}
+    columns = {name: rounds[name].to_numpy() for name in names} | _unit_columns(rounds)
     rows = []
     for places in _unit_places(rounds):
         first = places[0]
         kept = places
         if not columns["ceiling"][first]:
             kept = places[columns["num_labeled"][places] <= budget]
-        unit = {name: columns[name][kept] for name in _UNIT_MEASURES}
+        unit = {name: columns[name][kept] for name in (*_UNIT_MEASURES, _SUMMED_F1)}
         rows.append({name: columns[name][first] for name in names} | _summarize(unit))
     return pd.DataFrame(rows)
 
@@ -258,12 +270,20 @@ def summarize_unit(unit: pd.DataFrame) -> dict[str, float | None]:
     dict of str to float or None
         ``num_labeled``, ``minority_labeled``, ``found`` and ``labeled_share`` at the end; of
         average precision and F1 the last value (``final_``), the area over labels (``area_``) and
-        the area as published (``published_area_``), None for a single round; and ``query_seconds``,
-        ``harness_seconds``, ``rows_scored``, ``subpool_size`` and ``subpool_share`` as means over
-        the queries, ``first_query_seconds`` (which builds the index) and ``later_query_seconds``
-        (the mean of all others) apart, ``total_query_seconds`` and ``total_fit_seconds`` as sums.
+        the area as published (``published_area_``; of F1 on the test set as it is, where any round
+        of the table has it), None for a single round; and ``query_seconds``, ``harness_seconds``,
+        ``rows_scored``, ``subpool_size`` and ``subpool_share`` as means over the queries,
+        ``first_query_seconds`` (which builds the index) and ``later_query_seconds`` (the mean of
+        all others) apart, ``total_query_seconds`` and ``total_fit_seconds`` as sums.
     """
-    return _summarize({name: unit[name].to_numpy() for name in _UNIT_MEASURES})
+    return _summarize(_unit_columns(unit))
+
+
+def _unit_columns(rounds: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    columns = {name: rounds[name].to_numpy() for name in _UNIT_MEASURES}
+    # One section has one or the other: results of before there was the former have the latter.
+    has_own = PAPER_F1 in rounds and rounds[PAPER_F1].notna().any()
+    return columns | {_SUMMED_F1: rounds[PAPER_F1 if has_own else CURVES["f1"]].to_numpy()}
 
 
 def _summarize(columns: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
@@ -278,7 +298,8 @@ def _summarize(columns: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
         numbers[f"area_{name}"] = (
             normalized_area(columns["num_labeled"].tolist(), curve) if is_curve else None
         )
-        numbers[f"published_area_{name}"] = published_area(curve) if is_curve else None
+        summed = [_value(value) for value in columns[_SUMMED_F1]] if name == "f1" else curve
+        numbers[f"published_area_{name}"] = published_area(summed) if is_curve else None
     seconds = columns["query_seconds"]
     numbers["query_seconds"] = seconds_per_query(seconds)
     numbers["first_query_seconds"] = seconds_per_query(seconds[:2])

@@ -101,7 +101,9 @@ def frozen_comparisons(sections: Sequence[Section]) -> list[FrozenComparison]:
 
 def _names(result: UnitResult, section: Section) -> tuple[str, str]:
     dataset = result.spec.dataset.id
-    return result.spec.method.id, f"{dataset} {section.lineage}" if section.rivals else dataset
+    return section.method_name(
+        result
+    ), f"{dataset} {section.lineage}" if section.rivals else dataset
 
 
 def frozen_table(comparison: FrozenComparison, measure: str) -> str:

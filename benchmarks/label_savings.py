@@ -168,8 +168,9 @@ class JudgedCurves:
                 name: np.array([record.metrics[name] for record in result.rounds[: len(labels)]])
                 for name in _MEASURES
             }
-            curves.setdefault(result.spec.method.id, {})[result.spec.seed.number] = measured
-        random = next((r.spec.method.id for r in rows if r.spec.method.strategy == _RANDOM), None)
+            curves.setdefault(section.method_name(result), {})[result.spec.seed.number] = measured
+        drawn = (section.method_name(r) for r in rows if r.spec.method.strategy == _RANDOM)
+        random = next(drawn, None)
         return cls(labels, curves, random)
 
     def final(self, method: str, measure: str) -> dict[int, float | None]:
@@ -230,7 +231,7 @@ def savings_table(comparison: Comparison) -> str | None:
 def _zero_shot(section: Section) -> dict[str, list[UnitResult]]:
     found: dict[str, list[UnitResult]] = {}
     for result in section.zero_shot:
-        found.setdefault(result.spec.method.id, []).append(result)
+        found.setdefault(section.method_name(result), []).append(result)
     return found
 
 

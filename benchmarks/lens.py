@@ -222,7 +222,7 @@ def _section_frame(
             "dataset": spec.dataset.id,
             "classifier": spec.classifier.id,
             "lineage": lineage_of(spec),
-            "method": spec.method.id,
+            "method": section.method_name(result),
             "seed": spec.seed.number,
         }
         frames.append(pd.DataFrame(names, index=counted.index).join(counted))

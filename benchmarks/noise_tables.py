@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ ranks all labels by suspicion: average precision against the known flips. **Bold
 difference to cleanlab's self-confidence on the same folds and head leaves out zero, upwards or
 downwards (the in-sample rows, which have no folds, are compared with those of the same classifier).
 Seconds are those of all fits that a detector needs, which the runner shares, as means over the
-levels."""
+columns."""
 
 _REFERENCE = f"{CLEANLAB}self-confidence"
 _AP, _PRECISION, _RECALL = "noise_ap", "noise_precision", "noise_recall"
@@ -45,8 +46,33 @@ def _source(detector: str) -> str:
 
 
 @dataclass(frozen=True)
+class Search:
+    """One column of the tables: the share of flipped labels, and who looks for them.
+
+    Parameters
+    ----------
+    noise : float
+        The share.
+    method : str
+        Name of the method where several have that share; else empty.
+
+    Examples
+    --------
+    >>> str(Search(0.05)), str(Search(0.05, "ten-folds"))
+    ('5 %', '5 %, ten-folds')
+    """
+
+    noise: float
+    method: str = ""
+
+    def __str__(self) -> str:
+        """Return the head of the column."""
+        return ", ".join(filter(None, [f"{self.noise * 100:g} %", self.method]))
+
+
+@dataclass(frozen=True)
 class NoiseComparison:
-    """The detectors of one section, measured seed by seed at each level of noise.
+    """The detectors of one section, measured seed by seed in each search.
 
     Parameters
     ----------
@@ -57,13 +83,17 @@ class NoiseComparison:
     section: Section
 
     @cached_property
-    def records(self) -> dict[float, dict[int, RoundRecord]]:
-        """Level of noise to seed to what was measured, levels in order."""
-        found: dict[float, dict[int, RoundRecord]] = {}
+    def records(self) -> dict[Search, dict[int, RoundRecord]]:
+        """Search to seed to what was measured, levels of noise in order."""
+        found: dict[tuple[float, str], dict[int, RoundRecord]] = {}
         for result in self.section.noise:
-            level = float(result.spec.method.params["noise"])
-            found.setdefault(level, {})[result.spec.seed.number] = result.rounds[0]
-        return dict(sorted(found.items()))
+            key = float(result.spec.method.params["noise"]), self.section.method_name(result)
+            found.setdefault(key, {})[result.spec.seed.number] = result.rounds[0]
+        sharing = Counter(level for level, _ in found)
+        return {
+            Search(level, method if sharing[level] > 1 else ""): by_seed
+            for (level, method), by_seed in sorted(found.items())
+        }
 
     @cached_property
     def detectors(self) -> list[str]:
@@ -82,23 +112,23 @@ class NoiseComparison:
         """The number of different seeds."""
         return len({seed for by_seed in self.records.values() for seed in by_seed})
 
-    def values(self, detector: str, level: float, measure: str = _AP) -> dict[int, float | None]:
+    def values(self, detector: str, search: Search, measure: str = _AP) -> dict[int, float | None]:
         """Return one measure of a detector by seed."""
         name = f"{measure}.{detector}"
-        return {seed: record.metrics.get(name) for seed, record in self.records[level].items()}
+        return {seed: record.metrics.get(name) for seed, record in self.records[search].items()}
 
-    def estimate(self, detector: str, level: float, measure: str = _AP) -> Estimate | None:
+    def estimate(self, detector: str, search: Search, measure: str = _AP) -> Estimate | None:
         """Return the mean of one measure of a detector."""
-        return estimate_mean(self.values(detector, level, measure).values())
+        return estimate_mean(self.values(detector, search, measure).values())
 
-    def difference(self, detector: str, reference: str, level: float) -> Estimate | None:
+    def difference(self, detector: str, reference: str, search: Search) -> Estimate | None:
         """Return by how much a detector ranks better than another, seed by seed."""
         if detector == reference:
             return None
-        return paired_difference(self.values(detector, level), self.values(reference, level))
+        return paired_difference(self.values(detector, search), self.values(reference, search))
 
     def seconds(self, detector: str, step: str = "noise") -> Estimate | None:
-        """Return the mean seconds of a detector over levels and seeds."""
+        """Return the mean seconds of a detector over searches and seeds."""
         name = f"{step}.{detector}"
         return estimate_mean(
             record.seconds.get(name)
@@ -108,34 +138,34 @@ class NoiseComparison:
 
 
 def noise_table(comparison: NoiseComparison) -> str:
-    """Return the table of average precision: a row for each detector, a column for each level."""
-    levels = list(comparison.records)
+    """Return the table of average precision: a row for each detector, a column for each search."""
+    searches = list(comparison.records)
     rows = [
         [
             detector,
-            *(_precision_cell(comparison, detector, level) for level in levels),
+            *(_precision_cell(comparison, detector, search) for search in searches),
             cell(comparison.seconds(detector), significant, interval=False),
             cell(comparison.seconds(detector, "noise_ranking"), significant, interval=False),
         ]
         for detector in comparison.detectors
     ]
-    header = ["detector", *map(_level, levels), "training, s", "ranking, s"]
+    header = ["detector", *map(str, searches), "training, s", "ranking, s"]
     return markdown_table(header, rows)
 
 
 def flags_table(comparison: NoiseComparison) -> str:
     """Return the table of precision and recall of the labels that a detector calls wrong."""
-    levels = list(comparison.records)
+    searches = list(comparison.records)
     rows = []
     for detector in comparison.detectors:
         pairs = [
-            [comparison.estimate(detector, level, of) for of in (_PRECISION, _RECALL)]
-            for level in levels
+            [comparison.estimate(detector, search, of) for of in (_PRECISION, _RECALL)]
+            for search in searches
         ]
         if any(recall is not None for _, recall in pairs):
             cells = [" / ".join(cell(e, decimal, interval=False) for e in pair) for pair in pairs]
             rows.append([detector, *cells])
-    return markdown_table(["precision / recall of flags", *map(_level, levels)], rows)
+    return markdown_table(["precision / recall of flags", *map(str, searches)], rows)
 
 
 def verdict(comparison: NoiseComparison) -> str:
@@ -164,13 +194,13 @@ def verdict(comparison: NoiseComparison) -> str:
 def _losses(comparison: NoiseComparison) -> Iterator[str]:
     prefix = _source(RECOMMENDED) + CLEANLAB
     rivals = [detector for detector in comparison.detectors if detector.startswith(prefix)]
-    for level in comparison.records:
+    for search in comparison.records:
         for rival in rivals:
-            found = comparison.difference(RECOMMENDED, rival, level)
+            found = comparison.difference(RECOMMENDED, rival, search)
             if found is not None and found.mean < 0:
                 name = rival.removeprefix(prefix)
                 shown = difference_cell(found, decimal, comparison.num_seeds)
-                yield f"{name} at {_level(level)}, {shown}"
+                yield f"{name} at {search}, {shown}"
 
 
 def noise_frame(section: Section) -> pd.DataFrame:
@@ -184,8 +214,9 @@ def noise_frame(section: Section) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Names of the unit, ``noise``, ``detector``, ``average_precision``, ``precision``,
-        ``recall``, ``training_seconds`` and ``ranking_seconds``.
+        Names of the unit, ``noise``, ``method`` (empty where no other has that noise),
+        ``detector``, ``average_precision``, ``precision``, ``recall``, ``training_seconds`` and
+        ``ranking_seconds``.
     """
     comparison = NoiseComparison(section)
     return pd.DataFrame(
@@ -195,7 +226,8 @@ def noise_frame(section: Section) -> pd.DataFrame:
             "classifier": section.classifier,
             "lineage": section.lineage,
             "seed": seed,
-            "noise": level,
+            "noise": search.noise,
+            "method": search.method,
             "detector": detector,
             "average_precision": record.metrics.get(f"{_AP}.{detector}"),
             "precision": record.metrics.get(f"{_PRECISION}.{detector}"),
@@ -203,37 +235,37 @@ def noise_frame(section: Section) -> pd.DataFrame:
             "training_seconds": record.seconds.get(f"noise.{detector}"),
             "ranking_seconds": record.seconds.get(f"noise_ranking.{detector}"),
         }
-        for level, by_seed in comparison.records.items()
+        for search, by_seed in comparison.records.items()
         for seed, record in by_seed.items()
         for detector in comparison.detectors
     )
 
 
 def noise_summary(comparison: NoiseComparison) -> dict[str, Any]:
-    """Return the numbers of the table as plain values: detector to level to estimates."""
+    """Return the numbers of the table as plain values: detector to search to estimates."""
     return {
         detector: {
-            f"{level:g}": {
-                "average_precision": _plain(comparison.estimate(detector, level)),
+            _key(search): {
+                "average_precision": _plain(comparison.estimate(detector, search)),
                 "minus_cleanlab": _plain(
-                    comparison.difference(detector, reference_of(detector), level)
+                    comparison.difference(detector, reference_of(detector), search)
                 ),
             }
-            for level in comparison.records
+            for search in comparison.records
         }
         for detector in comparison.detectors
     }
 
 
-def _precision_cell(comparison: NoiseComparison, detector: str, level: float) -> str:
-    text = cell(comparison.estimate(detector, level), decimal)
-    found = comparison.difference(detector, reference_of(detector), level)
+def _precision_cell(comparison: NoiseComparison, detector: str, search: Search) -> str:
+    text = cell(comparison.estimate(detector, search), decimal)
+    found = comparison.difference(detector, reference_of(detector), search)
     marked = found is not None and found.excludes_zero and text != MISSING
     return f"**{text}**" if marked else text
 
 
-def _level(noise: float) -> str:
-    return f"{noise * 100:g} %"
+def _key(search: Search) -> str:
+    return ", ".join(filter(None, [f"{search.noise:g}", search.method]))
 
 
 def _plain(estimate: Estimate | None) -> dict[str, Any] | None:

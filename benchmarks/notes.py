@@ -172,10 +172,10 @@ def _revision(place: Environment) -> str:
 
 def _unfiltered_warning(section: Section) -> str | None:
     """Return the methods whose subpool was all there is: they are nothing but their base."""
-    names = Counter(r.spec.method.id for r in section.results if _never_filters(r))
+    names = Counter(section.method_name(r) for r in section.results if _never_filters(r))
     if not names:
         return None
-    units = Counter(r.spec.method.id for r in section.results)
+    units = Counter(section.method_name(r) for r in section.results)
     counted = ", ".join(f"{name} ({names[name]} of {units[name]} units)" for name in names)
     return (
         f"**{counted}: the subpool was the whole pool in every query**, so that the base strategy "

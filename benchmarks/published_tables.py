@@ -12,9 +12,24 @@ from benchmarks.anchoral_tables import majority_f1
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.frames import Section
 from benchmarks.parsing import SUITES_FOLDER, parse_suite, read_suite
-from benchmarks.results import MethodRecord, RoundRecord, UnitResult, UnitSpec, canonical_json
+from benchmarks.results import (
+    DatasetRecord,
+    MethodRecord,
+    RoundRecord,
+    UnitResult,
+    UnitSpec,
+    canonical_json,
+)
 from benchmarks.selection_tables import epochs_to_accuracy
-from benchmarks.specs import ClassifierEntry, DatasetEntry, Publication, PublishedNumber, Suite
+from benchmarks.side_classifiers import is_nested_classifier, side_record
+from benchmarks.specs import (
+    ClassifierEntry,
+    DatasetEntry,
+    EncoderEntry,
+    Publication,
+    PublishedNumber,
+    Suite,
+)
 from benchmarks.statistics import (
     Estimate,
     estimate_mean,
@@ -34,7 +49,8 @@ above."""
 
 NOT_RUN, AMBIGUOUS, NOT_MEASURED = "not run", "no single match", "not measured"
 
-_LOOP = ("rounds", "query_size", "initial_size", "initial_minority", "time_limit")
+_LOOP = ("rounds", "query_size", "initial_size", "initial_minority", "test_size", "time_limit")
+_OWN_FILES = "csv:"  # a table that only the user has, under whatever name
 _EPOCHS = "epochs_to_accuracy_"
 _CURVE_NAMES = {"f1": "minority_f1", "average_precision": "minority_average_precision"}
 
@@ -63,7 +79,7 @@ class PublishedSuite:
         return {entry.id: entry for entry in entries}
 
     def changed(self, spec: UnitSpec) -> list[str]:
-        """Return where a unit's data, loop or classifier is not that of the suite, in words.
+        """Return where a unit's data, encoder, loop or classifier is not the suite's, in words.
 
         Parameters
         ----------
@@ -74,13 +90,22 @@ class PublishedSuite:
         -------
         list of str
             Such as "rounds 5 in place of 196"; empty where all that a result tells is as the suite
-            has it. A result does not tell of how many texts its own were drawn.
+            has it. A result does not tell of how many texts its own were drawn; tables of a user's
+            own, ``csv:``, may have any name.
         """
         entry = self._datasets.get(spec.dataset.id)
         if entry is None:
             return [f"the suite has no data set {spec.dataset.id}"]
         asked: dict[str, Any] = {"minority": entry.wanted, "prevalence": entry.prevalence}
         ran: dict[str, Any] = {name: getattr(spec.dataset, name) for name in asked}
+        asked |= {"data": _source(entry.name), "other test sets": _sources(entry)}
+        ran |= {"data": _source(spec.dataset.name), "other test sets": _sources(spec.dataset)}
+        asked |= self._encoder(entry)
+        ran |= {
+            "encoder": spec.encoder.id,
+            "its precision": spec.encoder.precision,
+            "its storage": spec.encoder.storage_dtype,
+        }
         for name in _LOOP:
             default = self.raw.get(name, Suite.model_fields[name].default)
             own = getattr(entry, name, None)
@@ -98,6 +123,14 @@ class PublishedSuite:
             ran["model"] = spec.classifier.model.id
         return _departures(asked, ran)
 
+    def _encoder(self, entry: DatasetEntry) -> dict[str, Any]:
+        encoder = EncoderEntry.model_validate(self.raw.get("encoder", {}))
+        return {
+            "encoder": encoder.name if entry.embeddings is None else entry.embeddings.name,
+            "its precision": encoder.precision,
+            "its storage": encoder.storage_dtype,
+        }
+
     def changed_method(self, spec: UnitSpec) -> list[str]:
         """Return where a unit's method is not that of the suite, in words, see `changed`.
 
@@ -109,7 +142,7 @@ class PublishedSuite:
         Returns
         -------
         list of str
-            Methods and classifiers among the parameters are not looked at.
+            Weights are compared by the names of their models.
         """
         records = {record.id: record for record in self._suite.method_records(spec.dataset.id)}
         record = records.get(spec.method.id)
@@ -122,15 +155,35 @@ class PublishedSuite:
         return parse_suite(self.raw)
 
 
+def _source(name: str) -> str:
+    """Return the name of a data set, of which a user's own table has none that matters."""
+    return _OWN_FILES if name.startswith(_OWN_FILES) else name
+
+
+def _sources(data: DatasetEntry | DatasetRecord) -> dict[str, str]:
+    return {other.id: _source(other.name) for other in data.out_of_distribution}
+
+
 def _settings(method: MethodRecord) -> dict[str, Any]:
     """Return what a suite may say of a method: fingerprints of its models are found out later."""
     found: dict[str, Any] = {"strategy": method.strategy, "base": method.base}
     experiment = EXPERIMENTS.get(method.strategy)
     names = None if experiment is None else experiment.parameters
     for name, value in method.params.items():
-        if not isinstance(value, Mapping) and (names is None or name in names()):
-            found[name] = value
+        if names is None or name in names():
+            found[name] = _named(value)
     return found
+
+
+def _named(value: Any) -> Any:  # noqa: ANN401 - a parameter of any strategy
+    """Return a parameter with its classifiers as a suite has them: models by name alone."""
+    if is_nested_classifier(value):
+        record = side_record(value)
+        model = {} if record.model is None else {"model": record.model.id}
+        return {"kind": record.kind, "params": {**record.params, **model}}
+    if isinstance(value, Mapping):
+        return {name: _named(part) for name, part in value.items()}
+    return value
 
 
 def _departures(asked: Mapping[str, Any], ran: Mapping[str, Any]) -> list[str]:
@@ -270,8 +323,8 @@ class PublishedComparison:
 
 def _by_method(section: Section) -> dict[str, list[UnitResult]]:
     found: dict[str, list[UnitResult]] = {}
-    for name, result in zip(section.method_names, section.results, strict=True):
-        found.setdefault(name, []).append(result)
+    for result in section.results:
+        found.setdefault(section.method_name(result), []).append(result)
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.batch_selection import SelectionSettings
 from benchmarks.frames import Section
-from benchmarks.results import RoundRecord, canonical_json
+from benchmarks.results import RoundRecord
 from benchmarks.statistics import Estimate, estimate_mean, paired_difference
 from benchmarks.tables import MISSING, cell, decimal, difference_cell, markdown_table, significant
 
@@ -259,8 +259,8 @@ def selection_comparisons(section: Section) -> list[SelectionComparison]:
         method = result.spec.method
         settings = SelectionSettings.from_params(method.params)
         curves = found.setdefault(Condition.of(settings), {})
-        key = canonical_json([method.id, dict(method.params)])
-        curve = curves.setdefault(key, Curve(method.id, settings, method.ablation))
+        name = section.method_name(result)
+        curve = curves.setdefault(name, Curve(name, settings, method.ablation))
         curve.rounds[result.spec.seed.number] = result.rounds
     order = sorted(found, key=lambda c: (c.irrelevant, c.noise_kind != "uniform", c.noise))
     return [

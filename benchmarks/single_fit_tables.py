@@ -68,7 +68,7 @@ def fit_comparisons(sections: Sequence[Section]) -> list[FitComparison]:
         title = f"{section.suite} · {section.dataset}{mark}"
         for result in section.single_fits:
             comparison = found.setdefault(title, FitComparison(title))
-            names = (section.classifier, result.spec.method.id)
+            names = (section.classifier, section.method_name(result))
             comparison.records.setdefault(names, {})[result.spec.seed.number] = result.rounds[0]
     return list(found.values())
 

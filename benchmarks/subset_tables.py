@@ -83,8 +83,8 @@ def gather_subsets(section: Section) -> list[Subset]:
     """
     found: dict[str, Subset] = {}
     ceilings = [r for r in section.learning if r.spec.method.strategy == FULL_DATA]
-    named = sorted({result.spec.method.id for result in ceilings})[:1]
-    kept = [result for result in ceilings if result.spec.method.id in named]
+    named = sorted(map(section.method_name, ceilings))[:1]
+    kept = [result for result in ceilings if section.method_name(result) in named]
     for result in (*section.subsets, *kept):
         subset = _empty_subset(result)
         key = canonical_json([subset.keep, dict(subset.params)])

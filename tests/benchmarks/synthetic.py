@@ -49,7 +49,7 @@ def make_spec(method: str, seed: int, /, **changes: dict[str, Any]) -> UnitSpec:
     strategy = STRATEGIES.get(method, "AnchorAL")
     dataset: dict[str, Any] = {
         "id": "sections:radio",
-        "name": "sections",
+        "name": "debian-sections",
         "fingerprint": "f" * 64,
         "class_names": ("other", "radio"),
         "minority": ("radio",),

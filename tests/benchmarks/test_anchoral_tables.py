@@ -26,10 +26,18 @@ FULL = [0.0, 0.2, 0.4, 0.6, 0.8]
 
 
 def _with_majority(result: UnitResult, f1: float) -> UnitResult:
-    """Return a unit whose majority class has one F1 all along."""
+    """Return a unit whose majority class has one F1 all along, on the test set as it is."""
     rounds = tuple(
         record.model_copy(
-            update={"per_class": {"other": {"f1": f1}, "radio": {"f1": record.round / 10}}}
+            update={
+                "metrics": {
+                    **record.metrics,
+                    "unweighted_majority_f1": f1,
+                    "unweighted_minority_f1": record.metrics["minority_f1"],
+                    "minority_f1": 0.01,
+                },
+                "per_class": {"other": {"f1": 0.02}, "radio": {"f1": 0.01}},
+            }
         )
         for record in result.rounds
     )
@@ -102,6 +110,32 @@ def test_the_table_marks_what_ended_early() -> None:
     assert lines[3].startswith("| `anchoral` | 3 | 200 | 3.60 (0.00) | 1.60 (0.80) | 4.0 (2.0) |")
     assert lines[3].count("150 †") == 1 and lines[0].count("matched") == 4
     assert lines[-1] == "† fewer queries than the protocol has."
+
+
+def test_early_results_have_the_weighted_f1_and_say_so() -> None:
+    early = []
+    for result in _runs("seals", [5, 5, 5]):
+        rounds = tuple(
+            record.model_copy(
+                update={
+                    "metrics": {
+                        name: value
+                        for name, value in record.metrics.items()
+                        if not name.startswith("unweighted")
+                    }
+                }
+            )
+            for record in result.rounds
+        )
+        early.append(result.model_copy(update={"rounds": rounds}))
+    table = anchoral_table(_comparison(early))
+    assert "| `seals` | 3 | 200 | 0.08 (0.00) | 0.04 (0.00) |" in table
+    assert table.endswith("nothing to lay beside the paper's.")
+    assert "lay beside" not in anchoral_table(_comparison(_runs("seals", [5, 5, 5])))
+    # One run with the paper's own F1: the others have none to show.
+    mixed = [*_runs("seals", [5, 5, 5]), *early]
+    found = PaperComparison(runs_of(_comparison(mixed).section)).overall[0]
+    assert found.minority is not None and found.minority.num_runs == 3
 
 
 def test_where_all_ended_together_nothing_is_said_twice() -> None:

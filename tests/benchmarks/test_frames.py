@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -115,3 +116,19 @@ def test_a_curve_with_a_gap_has_no_area() -> None:
     assert pd.isna(unit["area_average_precision"])
     assert unit["final_average_precision"] == pytest.approx(0.3)
     assert unit["area_f1"] == pytest.approx(0.1)
+
+
+def test_the_published_area_is_of_the_test_set_as_it_is_where_that_was_measured() -> None:
+    plain = make_result("anchoral", 0, [0.2, 0.4, 0.4])
+    assert units_frame(rounds_frame([plain]))["published_area_f1"][0] == pytest.approx(0.35)
+    own = [
+        record.model_copy(update={"metrics": {**record.metrics, "unweighted_minority_f1": 0.6}})
+        for record in plain.rounds
+    ]
+    measured = plain.model_copy(update={"rounds": tuple(own)})
+    units = units_frame(rounds_frame([measured, make_result("random", 0, [0.2, 0.4, 0.4])]))
+    areas = units.set_index("method")["published_area_f1"]
+    assert areas["anchoral"] == pytest.approx(1.2)
+    # Two measures never stand in one column.
+    assert np.isnan(areas["random"])
+    assert units["area_f1"].tolist() == pytest.approx([0.175, 0.175])

@@ -47,6 +47,16 @@ def test_encoders_stand_beside_each_other_on_each_data_set() -> None:
     assert "0.900" in frozen_table(found, "parity_accuracy")
 
 
+def test_two_evaluations_of_one_name_are_never_averaged() -> None:
+    other = frozen("bert", "trec", 0.6, seed=1)
+    params = {**other.spec.method.params, "k": 9}
+    method = other.spec.method.model_copy(update={"params": params})
+    spec = other.spec.model_copy(update={"method": method})
+    found = compared(frozen("bert", "trec", 0.8), other.model_copy(update={"spec": spec}))
+    assert len(found.methods) == 2
+    assert all(name.startswith("bert (") for name in found.methods)
+
+
 def test_seeds_are_averaged_and_other_data_are_not() -> None:
     twice = compared(frozen("bert", "trec", 0.8), frozen("bert", "trec", 0.6, seed=1))
     assert "| `bert` | 0.700 [" in frozen_table(twice, "accuracy")

@@ -106,3 +106,21 @@ def test_the_summary_has_the_numbers() -> None:
     assert rows["anchoral"]["savings"]["saved"]["mean"] == pytest.approx(0.5, abs=0.03)
     assert rows["random"]["savings"] is None
     assert rows["anchoral"]["differences"]["last_accuracy"]["mean"] > 0
+
+
+def test_two_methods_of_one_name_have_two_curves() -> None:
+    results = []
+    for seed in range(4):
+        made = judged("anchoral", seed, ahead=2.0)
+        params = {"num_anchors": 3 if seed % 2 else 10}
+        method = made.spec.method.model_copy(update={"params": params})
+        spec = made.spec.model_copy(update={"method": method})
+        results.append(made.model_copy(update={"spec": spec}))
+    (found,) = split_sections([*(judged("random", seed) for seed in range(4)), *results])
+    curves = JudgedCurves.of(found)
+    assert curves is not None
+    names = [name for name in curves.curves if name != "random"]
+    assert len(names) == 2 and all(name.startswith("anchoral (") for name in names)
+    table = savings_table(Comparison(found))
+    assert table is not None
+    assert table.count("anchoral (") == 2

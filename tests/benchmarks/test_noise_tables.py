@@ -89,3 +89,29 @@ def test_the_frame_is_tidy_and_the_summary_holds_the_differences() -> None:
     assert set(of_default["training_seconds"]) == {3.0}
     numbers = noise_summary(NoiseComparison(section()))[RECOMMENDED]
     assert numbers["0.2"]["minus_cleanlab"]["mean"] == pytest.approx(0.1)
+
+
+def test_two_searches_at_one_level_are_two_columns() -> None:
+    others = []
+    for seed in range(6):
+        made = unit(0.05, seed, {RECOMMENDED: 0.1, RIVAL: 0.2})
+        params = {"noise": 0.05, "num_folds": 10}
+        method = made.spec.method.model_copy(update={"id": "ten-folds", "params": params})
+        spec = made.spec.model_copy(update={"method": method})
+        others.append(made.model_copy(update={"spec": spec}))
+    (found,) = split_sections([*section().results, *others])
+    comparison = NoiseComparison(found)
+    header, _, *rows = noise_table(comparison).split("\n")
+    assert "| detector | 5 %, noise-0.05 | 5 %, ten-folds | 20 % |" in header
+    (row,) = [row for row in rows if row.startswith(f"| {RECOMMENDED} |")]
+    cells = [cell.strip(" *").split(" ")[0] for cell in row.split("|")[2:5]]
+    assert cells == ["0.525", "0.125", "0.825"]
+    frame = noise_frame(found)
+    of_default = frame[frame["detector"] == RECOMMENDED]
+    assert len(of_default) == 18
+    assert set(of_default["method"]) == {"noise-0.05", "ten-folds", ""}
+    assert set(noise_summary(comparison)[RECOMMENDED]) == {
+        "0.05, noise-0.05",
+        "0.05, ten-folds",
+        "0.2",
+    }

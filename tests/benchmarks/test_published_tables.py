@@ -148,6 +148,73 @@ def test_another_loop_is_compared_with_nothing(suites: dict[str, PublishedSuite]
     assert "the suite has no data set other" in published_facts(comparison)
 
 
+def test_other_data_encoders_and_test_sets_are_compared_with_nothing(
+    suites: dict[str, PublishedSuite],
+) -> None:
+    demo = suites["demo"]
+    spec = make_result("anchoral", 0, method=BASE).spec
+    assert demo.changed(spec) == []
+    other = {"id": "wsc", "name": "hub:wsc", "fingerprint": "f", "num_texts": 3}
+    data = {"name": "bbc-news", "out_of_distribution": [other]}
+    encoder = spec.encoder.model_copy(update={"id": "mpnet", "precision": "bfloat16"})
+    elsewhere = make_result(
+        "anchoral", 0, dataset=data, protocol={"test_size": 0.5}, method=BASE
+    ).spec.model_copy(update={"encoder": encoder})
+    assert demo.changed(elsewhere) == [
+        'data "bbc-news" in place of "debian-sections"',
+        'other test sets {"wsc":"hub:wsc"} in place of {}',
+        'encoder "mpnet" in place of "minilm"',
+        'its precision "bfloat16" in place of "float32"',
+        "test_size 0.5 in place of 0.2",
+    ]
+
+
+def test_a_table_of_one_s_own_may_have_any_name(suites: dict[str, PublishedSuite]) -> None:
+    demo = suites["demo"]
+    raw = {**demo.raw, "datasets": [{**demo.raw["datasets"][0], "name": "csv:articles.csv"}]}
+    mine = make_result("anchoral", 0, dataset={"name": "csv:my/own.csv"}, method=BASE).spec
+    assert PublishedSuite("demo", demo.publication, raw).changed(mine) == []
+    assert "csv:" in demo.changed(mine)[0]
+
+
+def test_vectors_that_come_with_the_data_are_the_encoder(suites: dict[str, PublishedSuite]) -> None:
+    demo = suites["demo"]
+    entry: dict[str, object] = {
+        "name": "hub:a/b",
+        "id": "sections:radio",
+        "minority": ["radio"],
+        "embeddings": {"name": "mpnet", "column": "vectors"},
+    }
+    suite = PublishedSuite("demo", demo.publication, {**demo.raw, "datasets": [entry]})
+    spec = make_result("anchoral", 0, dataset={"name": "hub:a/b"}, method=BASE).spec
+    assert suite.changed(spec) == ['encoder "minilm" in place of "mpnet"']
+    given = spec.encoder.model_copy(update={"id": "mpnet"})
+    assert suite.changed(spec.model_copy(update={"encoder": given})) == []
+
+
+def test_classifiers_of_a_method_are_compared_by_the_names_of_their_models() -> None:
+    suite = published_suites()["rho-sst2"]
+    parsed = parse_suite(suite.raw)
+    dataset = parsed.datasets[0].id
+    records = parsed.method_records(dataset)
+    (method,) = [record for record in records if record.params["score"] == "reducible_loss"]
+    nested = dict(method.params["irreducible_classifier"])
+    settings = dict(nested["params"])
+    model = {"id": settings.pop("model"), "fingerprint": "f" * 64}
+
+    def changed(**changes: object) -> list[str]:
+        found = {"kind": nested["kind"], "params": settings, "model": model, **changes}
+        params = {**method.params, "irreducible_classifier": found}
+        ran = method.model_copy(update={"params": params})
+        spec = make_result("random", 0, dataset={"id": dataset}).spec
+        return suite.changed_method(spec.model_copy(update={"method": ran}))
+
+    assert changed() == []
+    assert changed(model={**model, "fingerprint": "e" * 64}) == []
+    assert "albert" in changed(model={**model, "id": "gpt2"})[0]
+    assert '"num_epochs":2' in changed(params={**settings, "num_epochs": 2})[0]
+
+
 def test_numbers_up_to_a_round_or_of_passes_need_every_run(
     suites: dict[str, PublishedSuite],
 ) -> None:
@@ -219,7 +286,10 @@ def test_another_method_is_compared_with_nothing(suites: dict[str, PublishedSuit
     (comparison,) = published_comparisons(_sections(results), suites)
     assert [row.reason for row in comparison.rows[:2]] == [NOT_RUN, ""]
     facts = published_facts(comparison)
-    assert "mlp, anchoral ran num_anchors 20 in place of its default\n" in facts
+    assert (
+        'mlp, anchoral ran num_anchors 20 in place of its default, embeddings {"nested":1} in '
+        "place of its default\n" in facts
+    )
     assert "mlp, random ran what the suite has not" in facts
     assert "- ran on sections:radio: 25,000 texts" in facts
 

@@ -38,5 +38,18 @@ def test_seeds_are_averaged() -> None:
     assert (round(estimate.mean, 6), estimate.num_seeds) == (0.5, 2)
 
 
+def with_params(result: UnitResult, **params: object) -> UnitResult:
+    method = result.spec.method.model_copy(update={"params": params})
+    return result.model_copy(update={"spec": result.spec.model_copy(update={"method": method})})
+
+
+def test_two_methods_of_one_name_are_never_averaged() -> None:
+    first, second = (judged("batch", seed, second_accuracy=0.4 + 0.2 * seed) for seed in (0, 1))
+    (found,) = fit_comparisons(split_sections([first, with_params(second, share=0.5)]))
+    names = [name for _, name in found.records]
+    assert len(names) == 2 and all(name.startswith("bias (") for name in names)
+    assert "0.400" in fit_table(found) and "0.600" in fit_table(found)
+
+
 def test_without_such_units_there_is_no_table() -> None:
     assert fit_comparisons(split_sections([make_result("random", 0)])) == []
