@@ -440,9 +440,13 @@ def lens(
     folder: FolderArgument,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it.")] = None,
     device: DeviceOption = None,
+    plugins: PluginOption = None,
 ) -> None:
     """Write what methods asked for, by difficulty on the map of the whole pool."""
     from benchmarks.lens import write_lens
+    from benchmarks.plugins import load_plugins
+
+    load_plugins(plugins or ())
 
     def say(message: str) -> None:
         _print_lines([message], "dim")

@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.classifiers import classifier_kind
+from benchmarks.classifiers import classifier_kind, classifier_kinds
 from benchmarks.experiments import is_one_shot
 from benchmarks.figures import png_bytes
 from benchmarks.frames import Section, lineage_of, split_sections
+from benchmarks.plugins import classifier_fingerprint
 from benchmarks.pool_maps import pool_map
-from benchmarks.results import NoResultsError, UnitResult, iterate_results, write_text
+from benchmarks.results import (
+    ClassifierRecord,
+    NoResultsError,
+    UnitResult,
+    iterate_results,
+    write_text,
+)
 from benchmarks.statistics import estimate_mean
 from benchmarks.tables import cell, markdown_table, percent
 from small_text_ext._extras import require_extra
@@ -73,9 +80,12 @@ def write_lens(
         If the data of a result are not on this machine any more.
     """
     results = [result for result in iterate_results(results_dir) if _has_queries(result)]
-    for name in sorted({r.spec.classifier.id for r in results if not _can_be_mapped(r)}):
-        report(f"{name} is left out: what it learns while it is trained cannot be recorded.")
-    sections = split_sections(result for result in results if _can_be_mapped(result))
+    reasons = {id(result): _why_left_out(result.spec.classifier) for result in results}
+    for line in sorted(
+        {f"{r.spec.classifier.id} {why}" for r in results if (why := reasons[id(r)])}
+    ):
+        report(line)
+    sections = split_sections(result for result in results if reasons[id(result)] is None)
     if not sections:
         raise NoResultsError(
             f"{results_dir} holds no unit that asked for labels with a classifier that can be "
@@ -204,8 +214,21 @@ def _has_queries(result: UnitResult) -> bool:
     return result.status == "passed" and not one_shot and len(result.rounds) > 1
 
 
-def _can_be_mapped(result: UnitResult) -> bool:
-    return classifier_kind(result.spec.classifier.kind).is_recorded
+def _why_left_out(classifier: ClassifierRecord) -> str | None:
+    """Return why there is no map of a classifier; None where there is one."""
+    if classifier.kind not in classifier_kinds():
+        return (
+            f"is left out: its kind {classifier.kind} is unknown here; load the plugin that adds "
+            "it by --plugin module:function."
+        )
+    if classifier_fingerprint(classifier.kind) != classifier.plugin:
+        return (
+            "is left out: the code of its plugin has changed since it ran, and so would its map; "
+            "run the suite again."
+        )
+    if not classifier_kind(classifier.kind).is_recorded:
+        return "is left out: what it learns while it is trained cannot be recorded."
+    return None
 
 
 def _section_frame(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import small_text_ext
 from benchmarks.classifiers import build_factory, check_recorded, classifier_kind
 from benchmarks.datasets import (
     LabeledTexts,
@@ -20,7 +21,7 @@ from benchmarks.datasets import (
     limit_texts,
     load_texts,
 )
-from benchmarks.encoders import embeddings_folder, encode_dataset, resolve_encoder
+from benchmarks.encoders import embeddings_folder, encode_dataset, encoder_of, resolve_encoder
 from benchmarks.loop import UnitData
 from benchmarks.parsing import parse_suite, read_suite
 from benchmarks.results import DatasetRecord, UnitSpec, canonical_json, folder_name
@@ -49,19 +50,20 @@ def pool_map_path(spec: UnitSpec) -> Path:
     Returns
     -------
     Path
-        A name of its own for whatever changes the map.
+        A name of its own for whatever changes the map, a version of this package included.
     """
     shared: Mapping[str, Any] = spec.model_dump(
         mode="json",
         include={
             "dataset": {"fingerprint", "prevalence", "minority"},
             "encoder": True,
-            "classifier": {"kind", "params", "model"},
+            "classifier": {"kind", "params", "model", "plugin"},
             "protocol": {"test_size"},
             "seed": {"data", "model"},
         },
     )
-    digest = hashlib.sha256(canonical_json(shared).encode()).hexdigest()[:8]
+    content = {**shared, "version": small_text_ext.__version__}
+    digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()[:8]
     folders = (spec.dataset.id, spec.classifier.id, f"seed-{spec.seed.number}-{digest}")
     return Path(MAPS_FOLDER, *map(folder_name, folders), METRICS_NAME)
 
@@ -145,7 +147,9 @@ def find_source(spec: UnitSpec) -> DataSource:
     SuiteError
         If they are not the same, or the encoder has other weights.
     """
-    data, encoder = find_texts(spec.dataset, spec.suite), resolve_encoder(spec.encoder.id)
+    data = find_texts(spec.dataset, spec.suite)
+    # Vectors that come with the data have no encoder that could be found here.
+    encoder = encoder_of(data) if data.vectors is not None else resolve_encoder(spec.encoder.id)
     if encoder.fingerprint != spec.encoder.fingerprint:
         raise SuiteError(
             f"The encoder '{encoder.id}' has the fingerprint {encoder.fingerprint[:12]} here, but "

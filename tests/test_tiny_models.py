@@ -14,7 +14,9 @@ from transformers import (
 )
 
 from tests.contract.states import random_states
-from tests.tiny_models import ARCHITECTURES, TOPICS, tiny_model, topic_texts
+from tests.tiny_models import ARCHITECTURES, STAND_INS_ONLY, TOPICS, tiny_model, topic_texts
+
+ALL = (*ARCHITECTURES, *STAND_INS_ONLY)
 
 SHORT, LONG = "the goal was new", " ".join(topic_texts(20, num_topics=4))
 
@@ -29,6 +31,8 @@ SPECIAL = {
     "t5": "▁goal </s> ▁chip </s>",
     "longformer": "<s> goal </s> </s> chip </s>",
     "bigbird": "[CLS] ▁goal [SEP] ▁chip [SEP]",
+    "bart": "<s> goal </s> </s> chip </s>",
+    "mpnet": "<s> goal </s> </s> chip </s>",
 }
 
 
@@ -42,7 +46,7 @@ def classifier(folder: Path) -> Any:  # noqa: ANN401
         return AutoModelForSequenceClassification.from_pretrained(folder, config=config).eval()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ALL)
 def test_padding_changes_no_logits_but_words_do(architecture: str, tmp_path: Path) -> None:
     folder = tiny_model(tmp_path, architecture, num_labels=3)
     model, tokenizer = classifier(folder), AutoTokenizer.from_pretrained(folder)
@@ -58,7 +62,7 @@ def test_padding_changes_no_logits_but_words_do(architecture: str, tmp_path: Pat
     assert (alone - batch[1:]).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ALL)
 def test_checkpoints_are_laid_out_as_the_hubs(architecture: str, tmp_path: Path) -> None:
     """Without ``num_labels`` the encoder alone is saved, and a classifier's head is new."""
     folder = tiny_model(tmp_path, architecture)
@@ -72,7 +76,7 @@ def test_checkpoints_are_laid_out_as_the_hubs(architecture: str, tmp_path: Path)
     assert (folder / "tokenizer.json").exists()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ALL)
 def test_tokenizers_have_the_special_tokens_of_their_architecture(
     architecture: str, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of ten architectures, as the hub's are laid out, and texts to train on.
+"""Tiny random checkpoints of twelve architectures, as the hub's are laid out, and texts for them.
 
 Nothing is trained and nothing is downloaded: vocabularies are made of the given texts, whole words
 first and characters for the rest, and weights are drawn from a seed of their own. Special tokens,
@@ -28,6 +28,8 @@ from transformers import (
     AlbertTokenizer,
     AutoModel,
     AutoModelForSequenceClassification,
+    BartConfig,
+    BartTokenizer,
     BertConfig,
     BertTokenizer,
     BigBirdConfig,
@@ -40,6 +42,8 @@ from transformers import (
     GPT2Config,
     GPT2Tokenizer,
     LongformerConfig,
+    MPNetConfig,
+    MPNetTokenizer,
     PretrainedConfig,
     PreTrainedTokenizerBase,
     RobertaConfig,
@@ -117,7 +121,7 @@ def tiny_model(
     folder : pathlib.Path
         Where to; made where it is missing.
     architecture : str, default="bert"
-        One of ``ARCHITECTURES``.
+        One of ``ARCHITECTURES`` or ``STAND_INS_ONLY``.
     num_labels : int or None, default=None
         None saves the encoder without a classification head, as the hub's pre-trained checkpoints
         are; a number saves a sequence classifier.
@@ -208,6 +212,19 @@ def _roberta_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
     return RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=512)
 
 
+def _bart_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
+    special = ("<s>", "<pad>", "</s>", "<unk>")
+    vocabulary, merges = _byte_pairs(words, special, last=("<mask>",))
+    return BartTokenizer(vocab=vocabulary, merges=merges, model_max_length=1024)
+
+
+def _mpnet_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
+    """Return BERT's pieces after RoBERTa's special tokens."""
+    pieces = ["<s>", "<pad>", "</s>", *_word_pieces(words), "<mask>"]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    return MPNetTokenizer(vocab=vocabulary, model_max_length=512)
+
+
 def _gpt2_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
     vocabulary, merges = _byte_pairs(words, (), last=("<|endoftext|>",))
     return GPT2Tokenizer(vocab=vocabulary, merges=merges, model_max_length=1024)
@@ -288,6 +305,24 @@ def _roberta_config(**more: Any) -> PretrainedConfig:  # noqa: ANN401
     )
 
 
+def _bart_config(**more: Any) -> PretrainedConfig:  # noqa: ANN401
+    sizes = {"layers": 2, "attention_heads": 2, "ffn_dim": 64}
+    parts = ("encoder", "decoder")
+    shape = {f"{part}_{name}": size for part in parts for name, size in sizes.items()}
+    more = {"decoder_start_token_id": 2, "forced_eos_token_id": 2, **more}
+    return BartConfig(
+        d_model=HIDDEN_SIZE,
+        max_position_embeddings=1024,
+        init_std=INITIALIZER_RANGE,
+        **shape,
+        **more,
+    )
+
+
+def _mpnet_config(**more: Any) -> PretrainedConfig:  # noqa: ANN401
+    return MPNetConfig(**_bert_shape(max_position_embeddings=514, layer_norm_eps=1e-5, **more))
+
+
 def _electra_config(**more: Any) -> PretrainedConfig:  # noqa: ANN401
     return ElectraConfig(**_bert_shape(embedding_size=16, **more))
 
@@ -357,6 +392,12 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "bigbird": _Architecture(_big_bird_tokenizer, _big_bird_config),
 }
 ARCHITECTURES: tuple[str, ...] = tuple(_ARCHITECTURES)
+_ARCHITECTURES |= {
+    "bart": _Architecture(_bart_tokenizer, _bart_config),
+    "mpnet": _Architecture(_mpnet_tokenizer, _mpnet_config),
+}
+STAND_INS_ONLY: tuple[str, ...] = ("bart", "mpnet")
+"""What published experiments use as it is, and nobody fine-tunes here."""
 
 
 def checkpoint(architecture: str = "bert", num_labels: int | None = None) -> str:
@@ -365,7 +406,7 @@ def checkpoint(architecture: str = "bert", num_labels: int | None = None) -> str
     Parameters
     ----------
     architecture : str, default="bert"
-        One of ``ARCHITECTURES``.
+        One of ``ARCHITECTURES`` or ``STAND_INS_ONLY``.
     num_labels : int or None, default=None
         As in `tiny_model`.
 

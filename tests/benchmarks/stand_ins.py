@@ -49,12 +49,12 @@ ARCHITECTURES = {
     "google/bigbird-roberta-large": "bigbird",
     "sentence-transformers/all-MiniLM-L6-v2": "bert",
     "sentence-transformers/all-MiniLM-L12-v2": "bert",
-    "sentence-transformers/all-mpnet-base-v2": "bert",
-    "sentence-transformers/paraphrase-mpnet-base-v2": "bert",
+    "sentence-transformers/all-mpnet-base-v2": "mpnet",
+    "sentence-transformers/paraphrase-mpnet-base-v2": "mpnet",
 }
 """Encoder on the hub to architecture of its stand-in; more where a suite names more."""
 
-NLI_MODELS = {"facebook/bart-large-mnli": "bert"}
+NLI_MODELS = {"facebook/bart-large-mnli": "bart"}
 """The same of models of natural language inference, which have a head of three classes."""
 
 

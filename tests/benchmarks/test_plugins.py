@@ -14,14 +14,16 @@ from benchmarks.classifiers import CLASSIFIERS
 from benchmarks.cli import app
 from benchmarks.datasets import DATASETS, LabeledTexts, load_texts
 from benchmarks.kinds import ClassifierKind
+from benchmarks.lens import write_lens
 from benchmarks.methods import METHODS, PLUGIN_STRATEGIES
-from benchmarks.plugins import Registry, load_plugins
-from benchmarks.results import iterate_results, stable_content
+from benchmarks.plugins import Registry, classifier_fingerprint, load_plugins
+from benchmarks.results import NoResultsError, iterate_results, stable_content, write_result
 from benchmarks.selection import Selection, select_suite
 from benchmarks.side_classifiers import is_nested_classifier, side_record
 from benchmarks.specs import ClassifierEntry, MethodEntry, method_record
 from benchmarks.suggestions import SuiteError
 from tests.benchmarks.example_plugin import FirstRows, load_colours
+from tests.benchmarks.synthetic import make_result
 
 PLUGIN = "tests.benchmarks.example_plugin:register"
 REGISTRIES: tuple[dict[str, Any], ...] = (METHODS, PLUGIN_STRATEGIES, CLASSIFIERS, DATASETS)
@@ -159,3 +161,30 @@ def test_workers_load_plugins_too(suite_file: Path, tmp_path: Path) -> None:
 def test_plugins_of_a_suite_must_be_a_list(suite_file: Path) -> None:
     with pytest.raises(SuiteError, match=r'write plugins = \["module:function"\]'):
         select_suite(Selection(str(suite_file), overrides=["plugins=mine"]))
+
+
+def test_the_lens_leaves_out_what_it_cannot_map_and_says_why(tmp_path: Path) -> None:
+    made = make_result("seals", 0)
+
+    def write(folder: Path, plugin: str | None) -> None:
+        classifier = made.spec.classifier.model_copy(
+            update={"id": "mine", "kind": "tree", "plugin": plugin}
+        )
+        spec = made.spec.model_copy(update={"classifier": classifier})
+        write_result(made.model_copy(update={"spec": spec}), folder)
+
+    def lens(folder: Path) -> list[str]:
+        lines: list[str] = []
+        with pytest.raises(NoResultsError, match="classifier that can be recorded"):
+            write_lens(folder, report=lines.append)
+        return lines
+
+    write(tmp_path / "old", "an older hash")
+    (line,) = lens(tmp_path / "old")
+    assert "mine is left out: its kind tree is unknown here" in line and "--plugin" in line
+    result = CliRunner().invoke(app, ["lens", str(tmp_path / "old"), "--plugin", PLUGIN])
+    assert result.exit_code != 0
+    assert "has changed since it ran" in " ".join(result.output.split())
+    write(tmp_path / "new", classifier_fingerprint("tree"))
+    (line,) = lens(tmp_path / "new")
+    assert "while it is trained cannot be recorded" in line

@@ -9,13 +9,14 @@ import pytest
 
 from benchmarks import pool_maps
 from benchmarks.encoders import resolve_encoder
-from benchmarks.pool_maps import find_texts, pool_map, pool_map_path
+from benchmarks.pool_maps import find_source, find_texts, pool_map, pool_map_path
 from benchmarks.results import UnitSpec
 from benchmarks.runner import prepare_run
 from benchmarks.selection import Selection, select_suite
 from benchmarks.specs import DatasetEntry
 from benchmarks.suggestions import SuiteError
 from benchmarks.units import prepare_dataset
+from tests.benchmarks.stand_ins import LocalHub
 
 
 @pytest.fixture
@@ -75,11 +76,35 @@ def test_methods_share_a_map_and_whatever_changes_it_has_another(spec: UnitSpec)
         changed("seed", data=1),
         changed("seed", model=1),
         changed("classifier", params={"num_epochs": 3}),
+        changed("classifier", plugin="0"),
         changed("dataset", fingerprint="0"),
         changed("encoder", fingerprint="0"),
         changed("protocol", test_size=0.5),
     ]
     assert len({own, *others}) == len(others) + 1
+
+
+def test_another_version_makes_its_own_map(spec: UnitSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = pool_map_path(spec)
+    monkeypatch.setattr("small_text_ext.__version__", "0.0.0")
+    assert pool_map_path(spec) != own
+
+
+def test_vectors_that_come_with_the_data_need_no_encoder(
+    local_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selection = Selection(
+        "anchoral-agnews-bus",
+        seeds=1,
+        methods=["random"],
+        overrides=["rounds=1", "query_size=2", "initial_size=10", "initial_minority=1"],
+    )
+    unit = prepare_run(select_suite(selection), tmp_path).units[0].spec
+    assert unit.encoder.id.startswith("all-mpnet-base-v2, published")
+    monkeypatch.setattr(pool_maps, "resolve_encoder", lambda name: pytest.fail(name))
+    source = find_source(unit)
+    assert source.embeddings.is_dir()
+    assert len(source.labels) == unit.dataset.num_texts
 
 
 def test_what_cannot_be_recorded_has_no_map(spec: UnitSpec, tmp_path: Path) -> None:
