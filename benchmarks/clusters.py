@@ -235,6 +235,10 @@ class DaskCluster:
 class RayCluster:
     """Workers of Ray: of a cluster that is running, or processes started here.
 
+    A head that is lost is a ClusterError where Ray says so, through ``ray://``. Otherwise Ray
+    itself ends this process after a minute, with a message of its own and status 1. What has
+    finished is kept in either case.
+
     Parameters
     ----------
     jobs : int
@@ -317,11 +321,13 @@ class RayCluster:
 
     def submit(self, call: Callable[..., Outcome], *arguments: Any) -> Any:  # noqa: ANN401
         """Hand a call in; a death is told at once, so that it can be counted."""
-        return self._ray.remote(**self._options)(call).remote(*arguments)
+        with self._naming_a_lost_head():
+            return self._ray.remote(**self._options)(call).remote(*arguments)
 
     def wait_for_one(self, futures: Sequence[Any]) -> Any:  # noqa: ANN401
         """Wait until one of them has ended, and return it."""
-        done, _ = self._ray.wait(list(futures), num_returns=1)
+        with self._naming_a_lost_head():
+            done, _ = self._ray.wait(list(futures), num_returns=1)
         return done[0]
 
     def result(self, future: Any) -> Outcome:  # noqa: ANN401
@@ -329,12 +335,23 @@ class RayCluster:
         failures = self._ray.exceptions
         deaths = (failures.WorkerCrashedError, failures.NodeDiedError, failures.OutOfMemoryError)
         try:
-            outcome: Outcome = self._ray.get(future)
+            with self._naming_a_lost_head():
+                outcome: Outcome = self._ray.get(future)
         except deaths as death:
             raise WorkerDiedError(str(death)) from death
         except failures.RayTaskError as error:
             raise error.cause from error
         return outcome
+
+    @contextmanager
+    def _naming_a_lost_head(self) -> Iterator[None]:
+        try:
+            yield
+        except (ConnectionError, self._ray.exceptions.RaySystemError) as lost:
+            raise ClusterError(
+                f"The head of the Ray cluster at {self.address or 'this machine'} was lost "
+                f"({lost}): what has finished is kept. Start it anew and run again."
+            ) from lost
 
     def close(self) -> None:
         """Let go of the cluster; what is running there is cancelled."""

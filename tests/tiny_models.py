@@ -308,7 +308,7 @@ def _roberta_config(**more: Any) -> PretrainedConfig:  # noqa: ANN401
 def _bart_config(**more: Any) -> PretrainedConfig:  # noqa: ANN401
     sizes = {"layers": 2, "attention_heads": 2, "ffn_dim": 64}
     parts = ("encoder", "decoder")
-    shape = {f"{part}_{name}": size for part in parts for name, size in sizes.items()}
+    shape: dict[str, Any] = {f"{p}_{name}": size for p in parts for name, size in sizes.items()}
     more = {"decoder_start_token_id": 2, "forced_eos_token_id": 2, **more}
     return BartConfig(
         d_model=HIDDEN_SIZE,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -158,6 +159,32 @@ def test_ray_shares_its_gpus_among_jobs(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("benchmarks.clusters.require_extra", lambda *names: MadeUpRay(gpus=2.0))
     shares = [RayCluster(jobs, "auto", 2, "cuda")._options["num_gpus"] for jobs in (1, 2, 8)]
     assert shares == [1.0, 1.0, 0.25]
+
+
+def test_a_lost_head_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = {
+        name: type(name, (Exception,), {})
+        for name in ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "RayTaskError")
+    }
+
+    class RaySystemError(Exception):
+        """Ray's own."""
+
+    class Lost(MadeUpRay):
+        exceptions = SimpleNamespace(RaySystemError=RaySystemError, **failures)
+
+        def wait(self, futures: object, num_returns: int) -> None:
+            raise ConnectionError("the channel is shut down")
+
+        def get(self, future: object) -> None:
+            raise RaySystemError("the head is gone")
+
+    monkeypatch.setattr("benchmarks.clusters.require_extra", lambda *names: Lost())
+    cluster = RayCluster(1, "ray://node7:10001")
+    with pytest.raises(ClusterError, match=r"ray://node7:10001 was lost .*channel.*run again"):
+        cluster.wait_for_one(["future"])
+    with pytest.raises(ClusterError, match=r"was lost \(the head is gone\)"):
+        cluster.result("future")
 
 
 def test_ray_runs_the_units_of_a_killed_worker_again(tasks: list[Task], tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def _results() -> list[UnitResult]:
         for name, final in METHODS.items()
         for seed in range(NUM_SEEDS)
     ]
-    other = {"id": "other", "fingerprint": "0" * 64}
+    other = {"id": "all", "fingerprint": "0" * 64}
     results += [make_result("random", seed, [0.9] * 5, dataset=other) for seed in range(NUM_SEEDS)]
     nasty = {"id": NASTY, "strategy": "SEALS", "ablation": False}
     results.append(make_result("seals", 0, [0.5] * 5, method=nasty))
@@ -197,10 +197,10 @@ def test_columns_are_sorted_by_mouse_and_keyboard(opened: Opened) -> None:
 
 
 def test_rows_are_filtered_by_data_set_method_and_metric(opened: Opened) -> None:
-    opened.page.select_option("#by-dataset", "other")
-    assert opened.cells("board", 1) == ["random"]
-    assert set(opened.cells("units", 4)) == {"other"}
     opened.page.select_option("#by-dataset", "all")
+    assert opened.cells("board", 1) == ["random"]
+    assert set(opened.cells("units", 4)) == {"all"}
+    opened.page.select_option("#by-dataset", "(all)")
     opened.page.fill("#by-method", "SEA")
     assert opened.cells("board", 1) == ["seals"]
     opened.page.fill("#by-method", "")
