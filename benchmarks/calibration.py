@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.classifiers import build_factory, classifier_kind
-from benchmarks.experiments import changes_classifier
+from benchmarks.experiments import EXPERIMENTS, changes_classifier
 from benchmarks.loop import Labels, UnitData, Vectors, prepare_data, run_unit, unit_classifier
 from benchmarks.results import (
     ClassifierRecord,
@@ -41,7 +41,9 @@ _SEED = 0
 _ROUNDS = 2
 _MAX_POOL = 5_000
 _TEST_TEXTS = 1_000
-_WARM_UP_TEXTS = 4
+_WARM_UP_TEXTS, _WARM_UP_CLASSES = 4, 2
+# Of a fit on a number of labels, whose seconds grow with them.
+_SAMPLE_TEXTS, _SAMPLE_CLASSES = 8, 5
 # A copy of a vector is no neighbour as a text has them; a shifted one is.
 _SHIFT = 0.5
 
@@ -166,7 +168,8 @@ class Calibration:
         Parameters
         ----------
         spec : UnitSpec
-            A unit; its method counts where it is a ceiling, which changes parameters.
+            A unit; its method counts where it is a ceiling, which changes parameters, or a fit on a
+            number of labels, which is timed on 8 of each of 5 classes.
 
         Returns
         -------
@@ -174,7 +177,8 @@ class Calibration:
             Measured on the texts of its data set.
         """
         classifier = unit_classifier(spec)
-        key = canonical_json([classifier.model_dump(mode="json"), spec.dataset.id])
+        is_sample = _is_sample(spec)
+        key = canonical_json([classifier.model_dump(mode="json"), spec.dataset.id, is_sample])
         if key not in self._texts:
             dataset = self.datasets[spec.dataset.id]
             self._texts[key] = _time_texts(classifier, spec, dataset, self.device)
@@ -288,9 +292,13 @@ def _time_texts(
 ) -> TextCosts:
     data = _text_data(spec, dataset)
     labeled, scored = _drawn_rows(data, _middle_labels(spec.protocol))
+    if _is_sample(spec):
+        everything, _ = _drawn_rows(data, len(data.pool_labels))
+        labeled = _few_of_each_class(data, everything, _SAMPLE_TEXTS, _SAMPLE_CLASSES)
+    warm_up = _few_of_each_class(data, labeled, _WARM_UP_TEXTS, _WARM_UP_CLASSES)
     factory = build_factory(_of_one_label(classifier), data.num_classes, spec.seed.model, device)
     with preserved_global_state(_SEED, torch=True):
-        _timed_fit(factory, _text_set(data, _few_of_each_class(data, labeled)))
+        _timed_fit(factory, _text_set(data, warm_up))
         fit, fitted = _timed_fit(factory, _text_set(data, labeled))
         start = time.perf_counter()
         fitted.predict_proba(_text_set(data, scored))
@@ -320,10 +328,18 @@ def _drawn_rows(data: UnitData, num_labels: int) -> tuple[Rows, Rows]:
     return labeled, order[:SCORED_TEXTS]
 
 
-def _few_of_each_class(data: UnitData, rows: Rows) -> Rows:
+def _is_sample(spec: UnitSpec) -> bool:
+    """Return whether a unit is a fit on a number of labels that its method says."""
+    experiment = EXPERIMENTS.get(spec.method.strategy)
+    return experiment is not None and experiment.num_labels is not None
+
+
+def _few_of_each_class(data: UnitData, rows: Rows, num_texts: int, num_classes: int) -> Rows:
+    """Return so many rows of each of the largest classes."""
     labels = data.pool_labels[rows]
-    found = [rows[labels == label][:_WARM_UP_TEXTS] for label in np.unique(labels)]
-    return np.concatenate(found)
+    classes, counts = np.unique(labels, return_counts=True)
+    largest = classes[np.argsort(-counts, kind="stable")[:num_classes]]
+    return np.concatenate([rows[labels == label][:num_texts] for label in np.sort(largest)])
 
 
 def _text_set(data: UnitData, rows: Rows) -> Any:  # noqa: ANN401

@@ -110,9 +110,9 @@ def make_plan(run: Run, jobs: int = 1, device: str | None = None) -> Plan:
     One encoding of 200 texts of every data set is timed, and two rounds of every method with every
     classifier on a pool of at most 5,000 vectors, with as many threads as a worker gets. A
     classifier on texts is timed on those of each data set instead: one fit on as many labels as the
-    middle round has, one scoring of 512 texts of the pool; what its methods do besides, and how
-    many texts they have scored, is measured with a small head on vectors in its place, see
-    :mod:`benchmarks.calibration`.
+    middle round has (on 40 for fits on a number of labels, which take minutes), one scoring of 512
+    texts of the pool; what its methods do besides, and how many texts they have scored, is measured
+    with a small head on vectors in its place, see :mod:`benchmarks.calibration`.
 
     The estimate assumes that fits take what the middle round's takes, that scoring a text takes as
     long in a query as in the test set, that a query which scores the calibration's whole pool

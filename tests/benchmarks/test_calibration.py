@@ -10,7 +10,7 @@ from benchmarks import calibration
 from benchmarks.calibration import STAND_IN, Calibration, make_calibration, on_texts
 from benchmarks.datasets import LabeledTexts
 from benchmarks.loop import run_unit
-from benchmarks.results import FULL_DATA, ClassifierRecord, MethodRecord, UnitSpec
+from benchmarks.results import FULL_DATA, LABELED_SAMPLE, ClassifierRecord, MethodRecord, UnitSpec
 from benchmarks.specs import DatasetEntry
 from benchmarks.units import PreparedDataset
 from tests.benchmarks.synthetic import make_spec
@@ -129,6 +129,11 @@ def test_texts_are_real_labels_those_of_the_middle_round_and_what_is_scored_is_b
     assert first.num_labels == 30
     assert [len(fit) for fit in recorded.fits] == [8, 30], "four of each class warm it up"
     assert sum("radio" in text for text in recorded.fits[1]) >= 5
+    sample = MethodRecord(id="labels-90", strategy=LABELED_SAMPLE, params={"per_class": 90})
+    eight_of_each = made.time_texts(unit.model_copy(update={"method": sample}))
+    assert eight_of_each.num_labels == 16
+    assert [len(fit) for fit in factories[2][1].fits] == [8, 16]
+    assert sum("radio" in text for text in factories[2][1].fits[1]) == 8
     (scored,) = recorded.scored
     assert len(scored) == len(set(scored)) == 512
     assert set(scored) | set(recorded.fits[1]) <= set(texts)
