@@ -42,8 +42,8 @@ _ROUNDS = 2
 _MAX_POOL = 5_000
 _TEST_TEXTS = 1_000
 _WARM_UP_TEXTS, _WARM_UP_CLASSES = 4, 2
-# Of a fit on a number of labels, whose seconds grow with them.
-_SAMPLE_TEXTS, _SAMPLE_CLASSES = 8, 5
+# Of a fit on a number of labels, of which every class has some.
+_SAMPLE_LABELS = 40
 # A copy of a vector is no neighbour as a text has them; a shifted one is.
 _SHIFT = 0.5
 
@@ -89,12 +89,15 @@ class TextCosts:
     score : float
         Scoring one text.
     num_labels : int
-        Labels at the middle round.
+        Labels at the middle round; fewer of fits on a number of labels.
+    fixed : float, default=0.0
+        What of a fit on a number of labels does not grow with them.
     """
 
     fit: float
     score: float
     num_labels: int
+    fixed: float = 0.0
 
 
 @dataclass
@@ -169,7 +172,7 @@ class Calibration:
         ----------
         spec : UnitSpec
             A unit; its method counts where it is a ceiling, which changes parameters, or a fit on a
-            number of labels, which is timed on 8 of each of 5 classes.
+            number of labels, which is timed on 8 and on some 40.
 
         Returns
         -------
@@ -292,18 +295,29 @@ def _time_texts(
 ) -> TextCosts:
     data = _text_data(spec, dataset)
     labeled, scored = _drawn_rows(data, _middle_labels(spec.protocol))
-    if _is_sample(spec):
-        everything, _ = _drawn_rows(data, len(data.pool_labels))
-        labeled = _few_of_each_class(data, everything, _SAMPLE_TEXTS, _SAMPLE_CLASSES)
-    warm_up = _few_of_each_class(data, labeled, _WARM_UP_TEXTS, _WARM_UP_CLASSES)
+    everything, is_sample = labeled, _is_sample(spec)
+    if is_sample:
+        labeled, _ = _drawn_rows(data, len(data.pool_labels))
+        labeled = _few_of_each_class(data, labeled, _SAMPLE_LABELS // data.num_classes or 1)
+    warm_up = _few_of_each_class(data, everything, _WARM_UP_TEXTS, _WARM_UP_CLASSES)
     factory = build_factory(_of_one_label(classifier), data.num_classes, spec.seed.model, device)
     with preserved_global_state(_SEED, torch=True):
         _timed_fit(factory, _text_set(data, warm_up))
+        few, _ = _timed_fit(factory, _text_set(data, warm_up)) if is_sample else (0.0, None)
         fit, fitted = _timed_fit(factory, _text_set(data, labeled))
         start = time.perf_counter()
         fitted.predict_proba(_text_set(data, scored))
         score = (time.perf_counter() - start) / len(scored)
-    return TextCosts(fit, score, len(labeled))
+    fixed = _fixed_seconds(few, len(warm_up), fit, len(labeled)) if is_sample else 0.0
+    return TextCosts(fit, score, len(labeled), fixed)
+
+
+def _fixed_seconds(few: float, num_few: int, many: float, num_many: int) -> float:
+    """Return what two fits have in common, where seconds grow with labels in a straight line."""
+    if num_many <= num_few:
+        return 0.0
+    slope = (many - few) / (num_many - num_few)
+    return min(max(0.0, few - slope * num_few), many)
 
 
 def _of_one_label(classifier: ClassifierRecord) -> ClassifierRecord:
@@ -334,8 +348,10 @@ def _is_sample(spec: UnitSpec) -> bool:
     return experiment is not None and experiment.num_labels is not None
 
 
-def _few_of_each_class(data: UnitData, rows: Rows, num_texts: int, num_classes: int) -> Rows:
-    """Return so many rows of each of the largest classes."""
+def _few_of_each_class(
+    data: UnitData, rows: Rows, num_texts: int, num_classes: int | None = None
+) -> Rows:
+    """Return so many rows of each class, or of each of the largest ones."""
     labels = data.pool_labels[rows]
     classes, counts = np.unique(labels, return_counts=True)
     largest = classes[np.argsort(-counts, kind="stable")[:num_classes]]

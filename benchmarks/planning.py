@@ -110,9 +110,10 @@ def make_plan(run: Run, jobs: int = 1, device: str | None = None) -> Plan:
     One encoding of 200 texts of every data set is timed, and two rounds of every method with every
     classifier on a pool of at most 5,000 vectors, with as many threads as a worker gets. A
     classifier on texts is timed on those of each data set instead: one fit on as many labels as the
-    middle round has (on 40 for fits on a number of labels, which take minutes), one scoring of 512
-    texts of the pool; what its methods do besides, and how many texts they have scored, is measured
-    with a small head on vectors in its place, see :mod:`benchmarks.calibration`.
+    middle round has, one scoring of 512 texts of the pool; what its methods do besides, and how
+    many texts they have scored, is measured with a small head on vectors in its place, see
+    :mod:`benchmarks.calibration`. Where methods are fits on a number of labels, which take minutes,
+    two fits on 8 and on some 40 labels give a straight line.
 
     The estimate assumes that fits take what the middle round's takes, that scoring a text takes as
     long in a query as in the test set, that a query which scores the calibration's whole pool
@@ -255,10 +256,11 @@ def _time_unit(calibration: Calibration, spec: UnitSpec) -> UnitCosts:
     if is_one_shot(spec.method.strategy):
         experiment = EXPERIMENTS[spec.method.strategy]
         passes = experiment.passes(spec.method.params)
-        fit *= passes * calibration.pool_size / texts.num_labels
+        fit = (fit - texts.fixed) * passes * calibration.pool_size / texts.num_labels
         # The stand-in's fits are beside heads on vectors, which are fitted with any classifier.
         fit += timed.fit if experiment.fits_vectors else 0.0
-    return replace(timed, fit=fit, evaluate=texts.score, score=texts.score)
+    harness = timed.harness + texts.fixed
+    return replace(timed, fit=fit, evaluate=texts.score, score=texts.score, harness=harness)
 
 
 def _text_seconds(calibration: Calibration, spec: UnitSpec) -> float | None:

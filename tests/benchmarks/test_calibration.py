@@ -130,10 +130,22 @@ def test_texts_are_real_labels_those_of_the_middle_round_and_what_is_scored_is_b
     assert [len(fit) for fit in recorded.fits] == [8, 30], "four of each class warm it up"
     assert sum("radio" in text for text in recorded.fits[1]) >= 5
     sample = MethodRecord(id="labels-90", strategy=LABELED_SAMPLE, params={"per_class": 90})
-    eight_of_each = made.time_texts(unit.model_copy(update={"method": sample}))
-    assert eight_of_each.num_labels == 16
-    assert [len(fit) for fit in factories[2][1].fits] == [8, 16]
-    assert sum("radio" in text for text in factories[2][1].fits[1]) == 8
+    some_of_each = made.time_texts(unit.model_copy(update={"method": sample}))
+    assert some_of_each.num_labels == 40
+    assert 0 <= some_of_each.fixed <= some_of_each.fit
+    assert [len(fit) for fit in factories[2][1].fits] == [8, 8, 40]
+    assert sum("radio" in text for text in factories[2][1].fits[2]) == 20
     (scored,) = recorded.scored
     assert len(scored) == len(set(scored)) == 512
     assert set(scored) | set(recorded.fits[1]) <= set(texts)
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "fixed"),
+    [(1.8, 5.0, 1.0), (8.0, 40.0, 0.0), (4.0, 40.0, 0.0), (5.0, 5.0, 5.0), (6.0, 5.0, 5.0)],
+)
+def test_what_two_fits_have_in_common_is_told_from_what_grows(
+    few: float, many: float, fixed: float
+) -> None:
+    assert calibration._fixed_seconds(few, 8, many, 40) == pytest.approx(fixed)
+    assert calibration._fixed_seconds(few, 40, many, 40) == 0.0
