@@ -100,10 +100,8 @@ def frozen_comparisons(sections: Sequence[Section]) -> list[FrozenComparison]:
 
 
 def _names(result: UnitResult, section: Section) -> tuple[str, str]:
-    dataset = result.spec.dataset.id
-    return section.method_name(
-        result
-    ), f"{dataset} {section.lineage}" if section.rivals else dataset
+    mark = f" {section.lineage}" if section.rivals else ""
+    return section.method_name(result), f"{result.spec.dataset.id}{mark}"
 
 
 def frozen_table(comparison: FrozenComparison, measure: str) -> str:
