@@ -295,15 +295,15 @@ def _time_texts(
 ) -> TextCosts:
     data = _text_data(spec, dataset)
     labeled, scored = _drawn_rows(data, _middle_labels(spec.protocol))
-    everything, is_sample = labeled, _is_sample(spec)
+    warm_up = _few_of_each_class(data, labeled, _WARM_UP_TEXTS, _WARM_UP_CLASSES)
+    is_sample = _is_sample(spec)
     if is_sample:
-        labeled, _ = _drawn_rows(data, len(data.pool_labels))
-        labeled = _few_of_each_class(data, labeled, _SAMPLE_LABELS // data.num_classes or 1)
-    warm_up = _few_of_each_class(data, everything, _WARM_UP_TEXTS, _WARM_UP_CLASSES)
+        pool, _ = _drawn_rows(data, len(data.pool_labels))
+        labeled = _few_of_each_class(data, pool, max(1, _SAMPLE_LABELS // data.num_classes))
     factory = build_factory(_of_one_label(classifier), data.num_classes, spec.seed.model, device)
     with preserved_global_state(_SEED, torch=True):
         _timed_fit(factory, _text_set(data, warm_up))
-        few, _ = _timed_fit(factory, _text_set(data, warm_up)) if is_sample else (0.0, None)
+        few = _timed_fit(factory, _text_set(data, warm_up))[0] if is_sample else 0.0
         fit, fitted = _timed_fit(factory, _text_set(data, labeled))
         start = time.perf_counter()
         fitted.predict_proba(_text_set(data, scored))

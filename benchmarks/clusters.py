@@ -347,6 +347,9 @@ class RayCluster:
     def _naming_a_lost_head(self) -> Iterator[None]:
         try:
             yield
+        except self._ray.exceptions.RayTaskError:
+            # It is also an error of the class that the unit raised, a ConnectionError perhaps.
+            raise
         except (ConnectionError, self._ray.exceptions.RaySystemError) as lost:
             raise ClusterError(
                 f"The head of the Ray cluster at {self.address or 'this machine'} was lost "

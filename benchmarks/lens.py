@@ -80,12 +80,10 @@ def write_lens(
         If the data of a result are not on this machine any more.
     """
     results = [result for result in iterate_results(results_dir) if _has_queries(result)]
-    reasons = {id(result): _why_left_out(result.spec.classifier) for result in results}
-    for line in sorted(
-        {f"{r.spec.classifier.id} {why}" for r in results if (why := reasons[id(r)])}
-    ):
+    classifiers = [result.spec.classifier for result in results]
+    for line in sorted({f"{c.id} {why}" for c in classifiers if (why := _why_left_out(c))}):
         report(line)
-    sections = split_sections(result for result in results if reasons[id(result)] is None)
+    sections = split_sections(r for r in results if _why_left_out(r.spec.classifier) is None)
     if not sections:
         raise NoResultsError(
             f"{results_dir} holds no unit that asked for labels with a classifier that can be "

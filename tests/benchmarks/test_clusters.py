@@ -164,14 +164,21 @@ def test_ray_shares_its_gpus_among_jobs(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_lost_head_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     failures = {
         name: type(name, (Exception,), {})
-        for name in ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "RayTaskError")
+        for name in ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError")
     }
 
     class RaySystemError(Exception):
         """Ray's own."""
 
+    class RayTaskError(Exception):
+        """What a unit raised."""
+
+        cause = ConnectionError("the unit's own")
+
     class Lost(MadeUpRay):
-        exceptions = SimpleNamespace(RaySystemError=RaySystemError, **failures)
+        exceptions = SimpleNamespace(
+            RaySystemError=RaySystemError, RayTaskError=RayTaskError, **failures
+        )
 
         def wait(self, futures: object, num_returns: int) -> None:
             raise ConnectionError("the channel is shut down")
@@ -184,6 +191,16 @@ def test_a_lost_head_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ClusterError, match=r"ray://node7:10001 was lost .*channel.*run again"):
         cluster.wait_for_one(["future"])
     with pytest.raises(ClusterError, match=r"was lost \(the head is gone\)"):
+        cluster.result("future")
+
+    class OfTheUnit(RayTaskError, ConnectionError):
+        """What Ray makes of a unit's own ConnectionError."""
+
+    def get(self: Lost, future: object) -> None:
+        raise OfTheUnit
+
+    monkeypatch.setattr(Lost, "get", get)
+    with pytest.raises(ConnectionError, match="the unit's own"):
         cluster.result("future")
 
 
